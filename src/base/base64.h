@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BASE_BASE64_H
+#define BASE_BASE64_H
+
+#include <stddef.h>
+
+/* Decodes n characters of base64 (RFC 4648 section 4) into at most size bytes and sets *len.
+ * White space is skipped and surplus bits of the last character are ignored, as values of both
+ * kinds are in use; anything else, missing padding included, is refused. The time taken does not
+ * depend on the values, since keys come this way. Returns 0, or -1 when the text is no base64
+ * or does not fit; the bytes written so far are wiped then. */
+int base64_decode(const char *text, size_t n, unsigned char *out, size_t size, size_t *len);
+
+#endif

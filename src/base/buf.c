@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/buf.h"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FIRST_ALLOCATION = 256 };
+
+void buf_init(struct buf *b, size_t max)
+{
+    *b = (struct buf){.max = max};
+}
+
+void buf_free(struct buf *b)
+{
+    if (b == NULL)
+        return;
+    if (b->data != NULL) {
+        OPENSSL_cleanse(b->data, b->cap);
+        free(b->data);
+    }
+    buf_init(b, b->max);
+}
+
+void buf_clear(struct buf *b)
+{
+    if (b->data != NULL)
+        OPENSSL_cleanse(b->data, b->len);
+    b->len = 0;
+    b->failed = false;
+}
+
+bool buf_ok(const struct buf *b)
+{
+    return !b->failed;
+}
+
+/* realloc() could leave a copy behind, so a larger block is made and the old one is wiped. */
+static bool grow(struct buf *b, size_t need)
+{
+    size_t cap = b->cap == 0 ? FIRST_ALLOCATION : b->cap;
+    while (cap < need)
+        cap = cap > b->max / 2 ? b->max : cap * 2;
+    unsigned char *data = malloc(cap);
+    if (data == NULL)
+        return false;
+    if (b->data != NULL) {
+        memcpy(data, b->data, b->len);
+        OPENSSL_cleanse(b->data, b->cap);
+        free(b->data);
+    }
+    b->data = data;
+    b->cap = cap;
+    return true;
+}
+
+unsigned char *buf_room(struct buf *b, size_t n)
+{
+    if (b->failed || n > b->max - b->len) {
+        b->failed = true;
+        return NULL;
+    }
+    if ((b->data == NULL || b->len + n > b->cap) && !grow(b, b->len + n)) {
+        b->failed = true;
+        return NULL;
+    }
+    return b->data + b->len;
+}
+
+void buf_put(struct buf *b, const void *bytes, size_t n)
+{
+    unsigned char *room = buf_room(b, n);
+    if (room == NULL || n == 0)
+        return;
+    memcpy(room, bytes, n);
+    b->len += n;
+}
+
+void buf_puts(struct buf *b, const char *text)
+{
+    buf_put(b, text, strlen(text));
+}
+
+void buf_putc(struct buf *b, char c)
+{
+    buf_put(b, &c, 1);
+}
+
+void buf_printf(struct buf *b, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    if (n < 0) {
+        b->failed = true;
+        return;
+    }
+    unsigned char *room = buf_room(b, (size_t)n + 1);
+    if (room == NULL)
+        return;
+    va_start(args, format);
+    int written = vsnprintf((char *)room, (size_t)n + 1, format, args);
+    va_end(args);
+    if (written != n)
+        b->failed = true;
+    else
+        b->len += (size_t)n;
+}
+
+void buf_put_u8(struct buf *b, uint8_t v)
+{
+    buf_put(b, &v, 1);
+}
+
+void buf_put_be32(struct buf *b, uint32_t v)
+{
+    const uint8_t bytes[4] = {(uint8_t)(v >> 24), (uint8_t)(v >> 16), (uint8_t)(v >> 8),
+                              (uint8_t)v};
+    buf_put(b, bytes, sizeof bytes);
+}
+
+void buf_put_le16(struct buf *b, uint16_t v)
+{
+    const uint8_t bytes[2] = {(uint8_t)v, (uint8_t)(v >> 8)};
+    buf_put(b, bytes, sizeof bytes);
+}
+
+void buf_put_le32(struct buf *b, uint32_t v)
+{
+    const uint8_t bytes[4] = {(uint8_t)v, (uint8_t)(v >> 8), (uint8_t)(v >> 16),
+                              (uint8_t)(v >> 24)};
+    buf_put(b, bytes, sizeof bytes);
+}
+
+void buf_put_base64(struct buf *b, const void *bytes, size_t n)
+{
+    /* EVP_EncodeBlock() counts in int and ends its text with a zero byte. */
+    enum { LARGEST = 1 << 29 };
+    if (n > LARGEST) {
+        b->failed = true;
+        return;
+    }
+    unsigned char *room = buf_room(b, (n + 2) / 3 * 4 + 1);
+    if (room == NULL)
+        return;
+    int written = EVP_EncodeBlock(room, bytes, (int)n);
+    b->len += (size_t)written;
+}
+
+static const char *xml_escape(char c)
+{
+    switch (c) {
+    case '&':
+        return "&amp;";
+    case '<':
+        return "&lt;";
+    case '>':
+        return "&gt;";
+    case '"':
+        return "&quot;";
+    case '\'':
+        return "&#39;";
+    case '\t':
+        return "&#9;";
+    case '\n':
+        return "&#10;";
+    case '\r':
+        return "&#13;";
+    default:
+        return NULL;
+    }
+}
+
+void buf_put_xml(struct buf *b, const char *text)
+{
+    for (;;) {
+        size_t plain = strcspn(text, "&<>\"'\t\n\r");
+        buf_put(b, text, plain);
+        if (text[plain] == '\0')
+            return;
+        buf_puts(b, xml_escape(text[plain]));
+        text += plain + 1;
+    }
+}

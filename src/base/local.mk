@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+noinst_LIBRARIES += src/base/libbase.a
+src_base_libbase_a_SOURCES = \
+	src/base/arena.c src/base/arena.h \
+	src/base/base64.c src/base/base64.h \
+	src/base/buf.c src/base/buf.h \
+	src/base/failure.c src/base/failure.h \
+	src/base/log.c src/base/log.h \
+	src/base/scheme.c src/base/scheme.h \
+	src/base/secret.c src/base/secret.h \
+	src/base/settings.c src/base/settings.h \
+	src/base/uuid.c src/base/uuid.h

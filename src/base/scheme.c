@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/scheme.h"
+
+#include <stddef.h>
+#include <string.h>
+
+static const char *const NAMES[] = {
+    [SCHEME_NONE] = "",
+    [SCHEME_CENC] = "cenc",
+    [SCHEME_CBC1] = "cbc1",
+    [SCHEME_CENS] = "cens",
+    [SCHEME_CBCS] = "cbcs",
+    [SCHEME_HLS_AES_128] = "AES-128",
+    [SCHEME_HLS_SAMPLE_AES] = "SAMPLE-AES",
+    [SCHEME_HLS_SAMPLE_AES_CTR] = "SAMPLE-AES-CTR",
+    [SCHEME_UNKNOWN] = "",
+};
+
+const char *speke_version_name(enum speke_version v)
+{
+    return v == SPEKE_V1 ? "1.0" : v == SPEKE_V2_0 ? "2.0" : "2.1";
+}
+
+enum scheme scheme_parse(const char *text, enum speke_version v)
+{
+    static const char BLANKS[] = " \t\r\n";
+    if (text == NULL)
+        return SCHEME_NONE;
+    text += strspn(text, BLANKS);
+    size_t n = strlen(text);
+    while (n > 0 && strchr(BLANKS, text[n - 1]) != NULL)
+        n--;
+    if (n == 0)
+        return SCHEME_NONE;
+    for (enum scheme s = SCHEME_CENC; s < SCHEME_UNKNOWN; s++) {
+        if (s >= SCHEME_HLS_AES_128 && v != SPEKE_V2_1)
+            break;
+        if (strlen(NAMES[s]) == n && memcmp(NAMES[s], text, n) == 0)
+            return s;
+    }
+    return SCHEME_UNKNOWN;
+}
+
+const char *scheme_name(enum scheme s)
+{
+    return NAMES[s];
+}

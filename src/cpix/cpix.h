@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The CPIX document as plain structs: what the reader fills, the checks judge, the exchange
+ * completes and the writer turns into bytes again. Texts are zero-terminated UTF-8 in the arena
+ * that was given to the reader and live as long as it. NULL means that the attribute or element
+ * was absent; an empty text means that it was there and empty. Lists keep the document's order. */
+#ifndef CPIX_CPIX_H
+#define CPIX_CPIX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/scheme.h"
+#include "base/uuid.h"
+
+#define CPIX_NAMESPACE  "urn:dashif:org:cpix"
+#define PSKC_NAMESPACE  "urn:ietf:params:xml:ns:keyprov:pskc"
+#define SPEKE_NAMESPACE "urn:aws:amazon:com:speke"
+#define DSIG_NAMESPACE  "http://www.w3.org/2000/09/xmldsig#"
+#define XENC_NAMESPACE  "http://www.w3.org/2001/04/xmlenc#"
+
+enum { CPIX_KEY_BYTES = 16, CPIX_IV_BYTES = 16, CPIX_CONTENT_ID_CHARACTERS = 1024 };
+
+struct arena;
+struct buf;
+struct failure;
+
+/* An attribute that is echoed as it came. */
+struct cpix_attribute {
+    const char *name;       /* local name */
+    const char *name_space; /* NULL for the usual attribute without prefix */
+    const char *value;
+};
+
+struct cpix_attributes {
+    struct cpix_attribute *items;
+    size_t count;
+};
+
+/* cpix:ContentKey */
+struct cpix_content_key {
+    int line;
+    const char *kid_text; /* as received */
+    struct uuid kid;      /* valid once cpix_check() has passed */
+    const char *scheme_text;
+    enum scheme scheme; /* set by cpix_check() */
+    const char *id, *algorithm;
+    const char *explicit_iv; /* as received, or canonical base64 of the provider's; echoed as is */
+    const char *plain_value; /* PlainValue text of an answer that was read; NULL in requests */
+    /* The provider's: 16 bytes in the secure heap that the document does not own. */
+    const unsigned char *key;
+};
+
+/* What a DRMSystem asks for, one for each child element that is a placeholder. */
+enum cpix_field {
+    CPIX_PSSH,
+    CPIX_CONTENT_PROTECTION_DATA,
+    CPIX_HLS_SIGNALING_DATA,
+    CPIX_SMOOTH_HEADER, /* SmoothStreamingProtectionHeaderData */
+    CPIX_URI_EXT_X_KEY, /* v1, as the next three */
+    CPIX_SPEKE_KEY_FORMAT,
+    CPIX_SPEKE_KEY_FORMAT_VERSIONS,
+    CPIX_SPEKE_PROTECTION_HEADER
+};
+
+struct cpix_placeholder {
+    enum cpix_field field;
+    int line;
+    const char *playlist; /* HLSSignalingData@playlist as received */
+    const char *received; /* the text that the element had; "" when empty */
+    /* The provider's: the text to write, "" for an empty element, NULL to leave the element out.
+     * NULL after reading. */
+    const char *value;
+};
+
+/* cpix:DRMSystem */
+struct cpix_drm_system {
+    int line;
+    const char *kid_text, *system_id_text; /* as received */
+    struct uuid kid, system_id;            /* valid once cpix_check() has passed */
+    size_t key;                            /* index of the ContentKey with that KID, likewise */
+    const char *id, *name;
+    struct cpix_placeholder *placeholders;
+    size_t placeholder_count;
+};
+
+/* cpix:ContentKeyPeriod: echoed unchanged, so all its attributes are kept in order. */
+struct cpix_period {
+    int line;
+    const char *id, *index, *start, *end, *start_offset, *end_offset; /* also in attributes */
+    struct cpix_attributes attributes;
+};
+
+enum cpix_filter_kind {
+    CPIX_KEY_PERIOD_FILTER,
+    CPIX_VIDEO_FILTER,
+    CPIX_AUDIO_FILTER,
+    CPIX_LABEL_FILTER,
+    CPIX_BITRATE_FILTER,
+    CPIX_OTHER_FILTER
+};
+
+/* A child of a usage rule, echoed unchanged. */
+struct cpix_filter {
+    enum cpix_filter_kind kind;
+    int line;
+    const char *name;       /* local name */
+    const char *name_space; /* CPIX_NAMESPACE but for a foreign element */
+    struct cpix_attributes attributes;
+};
+
+/* cpix:ContentKeyUsageRule */
+struct cpix_rule {
+    int line;
+    const char *kid_text, *intended_track_type; /* also in attributes */
+    struct uuid kid;                            /* valid once cpix_check() has passed */
+    size_t key;                                 /* index of its ContentKey, likewise */
+    struct cpix_attributes attributes;
+    struct cpix_filter *filters;
+    size_t filter_count;
+};
+
+/* cpix:DeliveryData: a recipient of encrypted keys */
+struct cpix_delivery {
+    int line;
+    const char *id, *name;
+    const char *certificate; /* text of X509Certificate, base64 of DER; NULL when there is none */
+};
+
+/* A list element: how often it stood in the document and where. Its items follow in the struct
+ * document; those of a second list of the same name are read too, so that every fault is seen. */
+struct cpix_list {
+    int occurrences;
+    int line; /* of the first */
+    const char *id;
+};
+
+struct cpix_document {
+    enum speke_version version; /* set by cpix_check() */
+    int line;                   /* of the root */
+    const char *id, *content_id, *name, *version_text;
+
+    struct cpix_list delivery_list, key_list, system_list, period_list, rule_list;
+    struct cpix_delivery *deliveries;
+    size_t delivery_count;
+    struct cpix_content_key *keys;
+    size_t key_count;
+    struct cpix_drm_system *systems;
+    size_t system_count;
+    struct cpix_period *periods;
+    size_t period_count;
+    struct cpix_rule *rules;
+    size_t rule_count;
+};
+
+/* --- reader.c ------------------------------------------------------------------------------- */
+
+struct cpix_limits {
+    size_t keys;    /* most ContentKey, ContentKeyPeriod and ContentKeyUsageRule elements, each */
+    size_t systems; /* most DRMSystem elements */
+    size_t recipients; /* most DeliveryData elements */
+    int depth;         /* most nested elements */
+    size_t attributes; /* most attributes of one element */
+};
+
+extern const struct cpix_limits CPIX_DEFAULT_LIMITS;
+
+/* Must be called once in a process before the first cpix_read(): switches off everything in
+ * libxml2 that opens files or the network. */
+void cpix_setup(void);
+
+/* Reads size bytes into *doc. Refuses with 400 and one line what is no well-formed UTF-8 XML, has a
+ * DOCTYPE, or has another root than cpix:CPIX; with 422 what passes the limits. The cause of the
+ * failure names element path and line. Does not judge the content otherwise. Everything that
+ * *doc points to is in the arena. Returns 0, or -1 with the failure set. Works on requests and on
+ * answers (PlainValue texts are kept, which makes the arena hold keys: it wipes itself). */
+int cpix_read(const void *bytes, size_t size, const struct cpix_limits *limits, struct arena *arena,
+              struct cpix_document *doc, struct failure *f);
+
+/* --- check.c, contract.c -------------------------------------------------------------------- */
+
+/* Something wrong with a document. */
+struct cpix_fault {
+    const char
+        *rule;       /* "E1", "V6", "S3.3": the rule's number in the SPEKE fact sheet or standard */
+    int line;        /* where; 0 when the fault is that something is missing altogether */
+    char place[160]; /* path, for example DRMSystemList/DRMSystem[3]@kid */
+    char text[256];  /* what the client gets: the standard string or one line */
+};
+
+/* Told of each fault in the order of the checks. Returns true to have the checks go on; the
+ * exchange stops at the first, "spekectl lint" collects them all. */
+typedef bool (*cpix_fault_sink)(void *context, const struct cpix_fault *fault);
+
+enum cpix_fit { CPIX_FITS, CPIX_MISFIT, CPIX_UNKNOWN_SYSTEM };
+
+/* What the checks need to know from outside. */
+struct cpix_rules {
+    enum speke_version version;
+    /* Whether a DRM system works in this version with this scheme. */
+    enum cpix_fit (*system_fit)(const struct uuid *system_id, enum scheme scheme,
+                                enum speke_version version);
+    bool strict_cardinality;        /* no tolerance for SD+HD1 with one filter */
+    bool allow_unsupported_filters; /* let wcg and BitrateFilter pass and echo them */
+};
+
+/* Checks a document that was read against the rules of a SPEKE version, in the order: contentId,
+ * version, lists, KIDs and system IDs, schemes, systems, contract. Also resolves it: parses KIDs,
+ * system IDs and schemes and links DRMSystem and rule to their ContentKey. Returns 0 when there is
+ * no fault, 1 when there was one, -1 when memory ran out. The arena is used for scratch. */
+int cpix_check(struct cpix_document *doc, const struct cpix_rules *rules, struct arena *arena,
+               cpix_fault_sink sink, void *context);
+
+/* The part of cpix_check() that judges the encryption contract (usage rules and filters). */
+int cpix_check_contract(struct cpix_document *doc, const struct cpix_rules *rules,
+                        struct arena *arena, cpix_fault_sink sink, void *context);
+
+/* --- writer.c ------------------------------------------------------------------------------- */
+
+/* Appends the document as XML: namespaces on the root (cpix and pskc always, speke only in a v1
+ * document that writes one of its elements), the request's order, keys as PlainValue. A ContentKey
+ * without key is written without Data, so the same function writes requests: a placeholder whose
+ * value is NULL is left out, one whose value is "" is written empty. The buffer's sticky failure
+ * tells whether it fitted. */
+void cpix_write(const struct cpix_document *doc, struct buf *out);
+
+#endif

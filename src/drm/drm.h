@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* DRM signalling: what each system wants to be told in manifests and init segments, from KID, key
+ * and settings. One file a system behind the table in systems.c. Knows no XML document and no
+ * database. */
+#ifndef DRM_DRM_H
+#define DRM_DRM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/scheme.h"
+#include "base/uuid.h"
+
+struct arena;
+struct buf;
+struct failure;
+
+/* The values, and the bits by which they are asked for. */
+enum drm_field {
+    DRM_PSSH = 1 << 0,               /* base64 of whole pssh boxes */
+    DRM_CONTENT_PROTECTION = 1 << 1, /* base64 of the children of the DASH ContentProtection */
+    DRM_HLS_MEDIA = 1 << 2,          /* base64 of the #EXT-X-KEY line */
+    DRM_HLS_MASTER = 1 << 3,         /* base64 of the #EXT-X-SESSION-KEY line */
+    DRM_SMOOTH_HEADER = 1 << 4,      /* base64 of the PlayReady Object */
+    DRM_KEY_URI = 1 << 5,            /* v1: base64 of the URI attribute of EXT-X-KEY */
+    DRM_KEY_FORMAT = 1 << 6,         /* v1: base64 of KEYFORMAT */
+    DRM_KEY_FORMAT_VERSIONS = 1 << 7 /* v1: base64 of KEYFORMATVERSIONS */
+};
+
+/* NULL: the system has no such value and the element is left out. "": the element stays, empty. */
+struct drm_values {
+    const char *pssh, *content_protection, *hls_media, *hls_master, *smooth_header;
+    const char *key_uri, *key_format, *key_format_versions;
+};
+
+enum playready_header { PLAYREADY_4_0, PLAYREADY_4_1, PLAYREADY_4_2, PLAYREADY_4_3 };
+
+/* What a tenant may set. Templates hold {content_id} (percent-encoded), {content_id_base64},
+ * {kid} (lower case with hyphens), {kid_hex}, {iv_base64}, {iv_hex}, {guide_json} (the base64 JSON
+ * that the MediaPackage guide asks for) and {key_url}. */
+struct drm_settings {
+    const char *widevine_provider;          /* NULL: field left out */
+    const char *widevine_policy;            /* likewise */
+    bool widevine_content_id;               /* put the content id into the box */
+    const char *playready_la_url;           /* NULL: no LA_URL element */
+    enum playready_header playready_header; /* for CTR; CBC is always 4.3 */
+    const char *fairplay_uri;               /* template of the whole URI */
+    const char *key_url;                    /* template of the AES-128 key URL */
+    const char *key_url_base; /* what {key_url} stands for, without a slash at its end */
+    bool hls_ctr_method;      /* METHOD=SAMPLE-AES-CTR for cenc, else SAMPLE-AES always */
+    bool hls_keyid;           /* add KEYID=0x… to the Widevine line */
+};
+
+/* The defaults of the SPEKE fact sheet; key_url_base is "" and has to be set. */
+extern const struct drm_settings DRM_DEFAULT_SETTINGS;
+
+struct drm_input {
+    const struct uuid *kid;
+    const unsigned char *key; /* 16 bytes */
+    const unsigned char *iv;  /* 16 bytes, NULL when there is none */
+    const char *iv_text;      /* the base64 text of explicitIV that stands in the document */
+    const char *content_id;
+    enum scheme scheme;
+    enum speke_version version;
+    const struct drm_settings *settings;
+};
+
+struct drm_system;
+
+/* The system with that ID, NULL when none is known in that version. */
+const struct drm_system *drm_find(const struct uuid *system_id, enum speke_version version);
+/* By its short name: widevine, playready, fairplay, clearkey (HLS AES-128), aes128 (its v1 ID),
+ * common. NULL when there is none. */
+const struct drm_system *drm_find_by_name(const char *name);
+const char *drm_name(const struct drm_system *system);  /* short name */
+const char *drm_title(const struct drm_system *system); /* for people: "PlayReady" */
+const struct uuid *drm_id(const struct drm_system *system);
+/* Whether the system works with the scheme; SCHEME_NONE fits every system in v1 alone. */
+bool drm_scheme_fits(const struct drm_system *system, enum scheme scheme);
+
+/* Computes the wanted fields into *out, all others NULL. Texts are in the arena. Returns 0, or -1
+ * with the failure set (500: memory). */
+int drm_signal(const struct drm_system *system, const struct drm_input *in, unsigned wanted,
+               struct arena *arena, struct drm_values *out, struct failure *f);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The key store: PostgreSQL and the keyring. KIDs in, keys out, in one transaction with the audit
+ * row (decisions D3 to D6). One struct keystore a process, one request at a time. */
+#ifndef KEYSTORE_KEYSTORE_H
+#define KEYSTORE_KEYSTORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/uuid.h"
+
+enum { KEYSTORE_KEY_BYTES = 16, KEYSTORE_IV_BYTES = 16 };
+
+struct failure;
+struct keystore;
+struct settings;
+
+/* Makes a key store from the settings database, database_timeout, kek_file, prepare and
+ * audit_wait. Does not connect yet and does not fail when the database or the KEK is away: that is
+ * found out, and mended, request by request. NULL when memory ran out. */
+struct keystore *keystore_new(const struct settings *settings);
+/* Closes the connection, wipes the keyring. NULL is allowed. */
+void keystore_free(struct keystore *ks);
+
+/* Who asks, and for what; the same facts go into the audit row. */
+struct keystore_request {
+    const char *remote_user;   /* the client's name, from the web server */
+    const char *remote_addr;   /* as the web server gave it; NULL or rubbish becomes SQL NULL */
+    const char *speke_version; /* "1.0", "2.0", "2.1"; NULL when it was not known yet */
+    const char *content_id;    /* NULL when it was not known yet */
+};
+
+/* A content key to get or create. */
+struct keystore_slot {
+    struct uuid kid;
+    const char *scheme; /* text for a key that is made now; "" in v1 */
+    /* In: the IV to keep with a key that is made now. Out: the kept one. */
+    unsigned char iv[KEYSTORE_IV_BYTES];
+    bool iv_given;      /* in: iv holds the request's; else a random one is made */
+    unsigned char *key; /* in: 16 bytes on the secure heap; out: filled */
+    bool created;       /* out: this call made it */
+};
+
+/* Gets or creates the keys of all slots and writes the audit row of their release, in one
+ * transaction and, once the process knows the client, one round trip. KIDs must differ. systems
+ * are the DRM systems asked for, for the audit row. Returns 0 with every slot filled, or -1: 403
+ * for an unknown or disabled client, 503 (word "database", "schema" or "sealed") when the store is
+ * away, 500 for a row that does not open. After a failure no slot holds a key. */
+int keystore_acquire(struct keystore *ks, const struct keystore_request *request,
+                     struct keystore_slot *slots, size_t count, const struct uuid *systems,
+                     size_t system_count, struct failure *f);
+
+/* Writes the audit row of a refusal: status and text are what the client is about to get, kids
+ * (may be none) what it asked for. Returns 0, or -1 with 503 in f when it could not be written, in
+ * which case the client gets that instead; an unknown client gives -1 with 403. */
+int keystore_refuse(struct keystore *ks, const struct keystore_request *request, int status,
+                    const char *text, const struct uuid *kids, size_t count, struct failure *f);
+
+/* Whether the service could do an exchange now: connects, looks at the schema's version and the
+ * active KEK. Returns 0, or -1 with 503 whose text is the one word "database", "schema" or
+ * "sealed". */
+int keystore_health(struct keystore *ks, struct failure *f);
+
+#endif
