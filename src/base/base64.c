@@ -2,8 +2,14 @@
 #include "base/base64.h"
 
 #include <openssl/crypto.h>
+#include <openssl/evp.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+size_t base64_encode(const void *bytes, size_t n, char *out)
+{
+    return (size_t)EVP_EncodeBlock((unsigned char *)out, bytes, (int)n);
+}
 
 /* Returns 0xff when lo <= c <= hi and 0 otherwise, without a branch or a table that a cache
  * could tell tales of. */

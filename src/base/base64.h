@@ -4,6 +4,13 @@
 
 #include <stddef.h>
 
+/* Bytes for the base64 text of n bytes and its terminating zero. */
+#define BASE64_SIZE(n) (((n) + 2) / 3 * 4 + 1)
+
+/* Writes n bytes (at most 2^29) as canonical base64 with padding on one line, and a terminating
+ * zero: BASE64_SIZE(n) bytes. Returns the length without the zero. */
+size_t base64_encode(const void *bytes, size_t n, char *out);
+
 /* Decodes n characters of base64 (RFC 4648 section 4) into at most size bytes and sets *len.
  * White space is skipped and surplus bits of the last character are ignored, as values of both
  * kinds are in use; anything else, missing padding included, is refused. The time taken does not

@@ -2,11 +2,12 @@
 #include "base/buf.h"
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/base64.h"
 
 enum { FIRST_ALLOCATION = 256 };
 
@@ -139,17 +140,15 @@ void buf_put_le32(struct buf *b, uint32_t v)
 
 void buf_put_base64(struct buf *b, const void *bytes, size_t n)
 {
-    /* EVP_EncodeBlock() counts in int and ends its text with a zero byte. */
+    /* More would not fit into what base64_encode() takes. */
     enum { LARGEST = 1 << 29 };
     if (n > LARGEST) {
         b->failed = true;
         return;
     }
-    unsigned char *room = buf_room(b, (n + 2) / 3 * 4 + 1);
-    if (room == NULL)
-        return;
-    int written = EVP_EncodeBlock(room, bytes, (int)n);
-    b->len += (size_t)written;
+    unsigned char *room = buf_room(b, BASE64_SIZE(n));
+    if (room != NULL)
+        b->len += base64_encode(bytes, n, (char *)room);
 }
 
 static const char *xml_escape(char c)

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exchange/exchange.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/base64.h"
+#include "base/log.h"
+#include "base/secret.h"
+#include "base/settings.h"
+#include "cpix/cpix.h"
+#include "drm/drm.h"
+#include "exchange/signal.h"
+#include "keystore/keystore.h"
+
+/* A request of a few hundred keys and systems needs some megabytes; nothing honest needs more. */
+enum { ARENA_MAX = 128 * 1024 * 1024 };
+
+/* What one exchange gathers on its way. */
+struct run {
+    struct exchange *x;
+    const struct exchange_request *request;
+    enum speke_version version;
+    struct cpix_document doc;
+    struct keystore_slot *slots; /* one for each ContentKey, in the same order */
+    unsigned char *keys;         /* the key bytes of all slots, in the secure heap */
+    size_t keys_size;
+};
+
+void exchange_init(struct exchange *x, const struct settings *settings, struct keystore *ks)
+{
+    *x = (struct exchange){.settings = settings, .keystore = ks};
+    arena_init(&x->arena, ARENA_MAX);
+}
+
+void exchange_free(struct exchange *x)
+{
+    arena_free(&x->arena);
+}
+
+/* The version is in the header alone; a value that is not known is never taken for another version
+ * (SPEKE v2.0, "Unsupported SPEKE version"). "1.0" is what some clients send for none at all. */
+static int choose_version(const char *header, enum speke_version *version, struct failure *f)
+{
+    if (header == NULL || strcmp(header, "1.0") == 0)
+        *version = SPEKE_V1;
+    else if (strcmp(header, "2.0") == 0)
+        *version = SPEKE_V2_0;
+    else if (strcmp(header, "2.1") == 0)
+        *version = SPEKE_V2_1;
+    else {
+        (void)fail(f, 422, "Unsupported SPEKE version");
+        return fail_because(f, "X-Speke-Version: %s", header[0] == '\0' ? "(empty)" : header);
+    }
+    return 0;
+}
+
+static int read_document(struct run *r, struct failure *f)
+{
+    struct cpix_limits limits = CPIX_DEFAULT_LIMITS;
+    limits.keys = (size_t)r->x->settings->max_keys;
+    return cpix_read(r->request->body, r->request->body_size, &limits, &r->x->arena, &r->doc, f);
+}
+
+static enum cpix_fit system_fit(const struct uuid *system_id, enum scheme scheme,
+                                enum speke_version version)
+{
+    const struct drm_system *system = drm_find(system_id, version);
+    if (system == NULL)
+        return CPIX_UNKNOWN_SYSTEM;
+    if (version == SPEKE_V1 && scheme == SCHEME_NONE)
+        return CPIX_FITS;
+    return drm_scheme_fits(system, scheme) ? CPIX_FITS : CPIX_MISFIT;
+}
+
+/* The client learns the first fault only, so the checks stop there. */
+static bool take_fault(void *context, const struct cpix_fault *fault)
+{
+    struct failure *f = context;
+    (void)fail(f, 422, "%s", fault->text);
+    (void)fail_because(f, "%s, line %d (%s)", fault->place, fault->line, fault->rule);
+    return false;
+}
+
+static int check_document(struct run *r, struct failure *f)
+{
+    const struct cpix_rules rules = {.version = r->version, .system_fit = system_fit};
+    const int result = cpix_check(&r->doc, &rules, &r->x->arena, take_fault, f);
+    if (result < 0)
+        return fail_memory(f);
+    if (result > 0)
+        return -1;
+    /* Clear keys are never the answer to a request for encrypted ones. */
+    if (r->doc.delivery_list.occurrences > 0) {
+        (void)fail(f, 422, "Content key encryption not supported");
+        return fail_because(f, "DeliveryDataList, line %d", r->doc.delivery_list.line);
+    }
+    return 0;
+}
+
+static const char *content_id(const struct run *r)
+{
+    return r->version == SPEKE_V1 ? r->doc.id : r->doc.content_id;
+}
+
+static int fill_slot(struct keystore_slot *slot, const struct cpix_content_key *key,
+                     unsigned char *bytes, struct failure *f)
+{
+    slot->kid = key->kid;
+    slot->scheme = scheme_name(key->scheme);
+    slot->key = bytes;
+    if (key->explicit_iv == NULL || key->explicit_iv[0] == '\0')
+        return 0;
+    size_t len;
+    if (base64_decode(key->explicit_iv, strlen(key->explicit_iv), slot->iv, sizeof slot->iv,
+                      &len) != 0 ||
+        len != sizeof slot->iv)
+        return fail_internal(f, "an explicitIV that was checked does not decode, line %d",
+                             key->line);
+    slot->iv_given = true;
+    return 0;
+}
+
+static int make_slots(struct run *r, struct failure *f)
+{
+    const size_t count = r->doc.key_count;
+    r->slots = arena_array(&r->x->arena, count, sizeof *r->slots);
+    r->keys_size = count * KEYSTORE_KEY_BYTES;
+    r->keys = secret_alloc(r->keys_size);
+    if (r->slots == NULL || r->keys == NULL)
+        return fail_memory(f);
+    for (size_t i = 0; i < count; i++) {
+        if (fill_slot(&r->slots[i], &r->doc.keys[i], r->keys + i * KEYSTORE_KEY_BYTES, f) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* The DRM systems of the request without repetition, for the audit row. There are a handful. */
+static struct uuid *distinct_systems(struct run *r, size_t *count)
+{
+    struct uuid *found = arena_array(&r->x->arena, r->doc.system_count, sizeof *found);
+    *count = 0;
+    for (size_t i = 0; found != NULL && i < r->doc.system_count; i++) {
+        const struct uuid *id = &r->doc.systems[i].system_id;
+        size_t j = 0;
+        while (j < *count && !uuid_equal(&found[j], id))
+            j++;
+        if (j == *count)
+            found[(*count)++] = *id;
+    }
+    return found;
+}
+
+static struct keystore_request identity(const struct run *r, const char *content_id_text,
+                                        const char *version_text)
+{
+    return (struct keystore_request){
+        .remote_user = r->request->remote_user,
+        .remote_addr = r->request->remote_addr,
+        .speke_version = version_text,
+        .content_id = content_id_text,
+    };
+}
+
+/* An explicitIV that the request has goes back as it came. Otherwise v2.x always gives the kept
+ * one; v1 gives it where FairPlay's licence needs it. */
+static bool wants_iv(const struct run *r, size_t key)
+{
+    const struct uuid *fairplay = drm_id(drm_find_by_name("fairplay"));
+    if (r->version != SPEKE_V1)
+        return true;
+    for (size_t i = 0; i < r->doc.system_count; i++) {
+        if (r->doc.systems[i].key == key && uuid_equal(&r->doc.systems[i].system_id, fairplay))
+            return true;
+    }
+    return false;
+}
+
+static int take_keys(struct run *r, struct failure *f)
+{
+    for (size_t i = 0; i < r->doc.key_count; i++) {
+        struct cpix_content_key *key = &r->doc.keys[i];
+        key->key = r->slots[i].key;
+        if (r->slots[i].iv_given || !wants_iv(r, i))
+            continue;
+        char *text = arena_alloc(&r->x->arena, BASE64_SIZE(KEYSTORE_IV_BYTES));
+        if (text == NULL)
+            return fail_memory(f);
+        base64_encode(r->slots[i].iv, KEYSTORE_IV_BYTES, text);
+        key->explicit_iv = text;
+    }
+    return 0;
+}
+
+static void log_release(const struct run *r)
+{
+    size_t created = 0;
+    for (size_t i = 0; i < r->doc.key_count; i++)
+        created += r->slots[i].created ? 1 : 0;
+    log_info("released %zu keys (%zu new) of content \"%s\" to %s", r->doc.key_count, created,
+             content_id(r), r->request->remote_user);
+}
+
+static int acquire_keys(struct run *r, struct failure *f)
+{
+    size_t system_count;
+    const struct keystore_request who = identity(r, content_id(r), speke_version_name(r->version));
+    if (make_slots(r, f) != 0)
+        return -1;
+    const struct uuid *systems = distinct_systems(r, &system_count);
+    if (systems == NULL)
+        return fail_memory(f);
+    if (keystore_acquire(r->x->keystore, &who, r->slots, r->doc.key_count, systems, system_count,
+                         f) != 0)
+        return -1;
+    if (take_keys(r, f) != 0)
+        return -1;
+    log_release(r);
+    return 0;
+}
+
+static int write_answer(struct run *r, struct buf *out, struct failure *f)
+{
+    cpix_write(&r->doc, out);
+    return buf_ok(out) ? 0 : fail_internal(f, "an answer does not fit into %zu bytes", out->max);
+}
+
+static int run_steps(struct run *r, struct exchange_answer *answer, struct failure *f)
+{
+    if (choose_version(r->request->speke_version, &r->version, f) != 0)
+        return -1;
+    answer->agent_header = r->version == SPEKE_V1 ? "Speke-User-Agent" : "X-Speke-User-Agent";
+    answer->speke_version = r->version == SPEKE_V1 ? NULL : speke_version_name(r->version);
+    if (read_document(r, f) != 0)
+        return -1;
+    if (check_document(r, f) != 0)
+        return -1;
+    if (acquire_keys(r, f) != 0)
+        return -1;
+    if (signal_systems(&r->doc, r->slots, r->x->settings, r->request->base_url, &r->x->arena, f) !=
+        0)
+        return -1;
+    return write_answer(r, &answer->body, f);
+}
+
+/* A content id for the audit row of a refusal: whatever the document gave, cut to the length that
+ * is allowed, at a character's edge. NULL when it gave none or memory is short. */
+static const char *refused_content_id(struct run *r)
+{
+    const char *given = r->doc.content_id != NULL ? r->doc.content_id : r->doc.id;
+    if (given == NULL)
+        return NULL;
+    size_t bytes = 0;
+    for (size_t characters = 0; given[bytes] != '\0'; bytes++) {
+        const bool begins_character = ((unsigned char)given[bytes] & 0xc0) != 0x80;
+        if (begins_character && characters++ == CPIX_CONTENT_ID_CHARACTERS)
+            break;
+    }
+    return arena_strndup(&r->x->arena, given, bytes);
+}
+
+/* A refusal is written into the audit before the client hears of it. The store's own trouble is
+ * not a refusal: then there is nobody to write it down. */
+static int audit_refusal(struct run *r, struct failure *f)
+{
+    if (f->status == 503)
+        return -1;
+    struct uuid *kids = arena_array(&r->x->arena, r->doc.key_count, sizeof *kids);
+    size_t count = 0;
+    for (size_t i = 0; kids != NULL && i < r->doc.key_count; i++) {
+        const char *text = r->doc.keys[i].kid_text;
+        if (text != NULL && uuid_parse(text, &kids[count]) == 0)
+            count++;
+    }
+    enum speke_version version;
+    struct failure unknown;
+    const char *version_text = choose_version(r->request->speke_version, &version, &unknown) == 0
+                                   ? speke_version_name(version)
+                                   : NULL;
+    const struct keystore_request who = identity(r, refused_content_id(r), version_text);
+    struct failure other = {0};
+    if (keystore_refuse(r->x->keystore, &who, f->status, f->text, kids, count, &other) != 0)
+        *f = other;
+    return -1;
+}
+
+int exchange_run(struct exchange *x, const struct exchange_request *request,
+                 struct exchange_answer *answer, struct failure *f)
+{
+    struct run r = {.x = x, .request = request};
+    answer->agent_header = "X-Speke-User-Agent";
+    answer->speke_version = NULL;
+    int result = run_steps(&r, answer, f);
+    if (result != 0) {
+        buf_clear(&answer->body);
+        result = audit_refusal(&r, f);
+    }
+    secret_free(r.keys, r.keys_size);
+    arena_reset(&x->arena);
+    return result;
+}
+
+int exchange_refuse(struct exchange *x, const struct exchange_request *request, struct failure *f)
+{
+    struct run r = {.x = x, .request = request};
+    const int result = audit_refusal(&r, f);
+    arena_reset(&x->arena);
+    return result;
+}

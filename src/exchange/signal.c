@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exchange/signal.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/failure.h"
+#include "base/settings.h"
+#include "cpix/cpix.h"
+#include "drm/drm.h"
+#include "keystore/keystore.h"
+
+/* "media" or nothing asks for EXT-X-KEY; "master", in CPIX 2.4 "multiVariant", for
+ * EXT-X-SESSION-KEY. The checks let no other word through. */
+static enum drm_field hls_field(const struct cpix_placeholder *p)
+{
+    const char *word = p->playlist == NULL ? "" : p->playlist;
+    return strstr(word, "master") != NULL || strstr(word, "multiVariant") != NULL ? DRM_HLS_MASTER
+                                                                                  : DRM_HLS_MEDIA;
+}
+
+/* What a placeholder asks the DRM system for; 0 when the version does not have the element. SPEKE
+ * v2.x has dropped URIExtXKey and the speke namespace, and v1 does not know HLSSignalingData. */
+static unsigned wanted_field(const struct cpix_placeholder *p, enum speke_version version)
+{
+    const bool v1 = version == SPEKE_V1;
+    switch (p->field) {
+    case CPIX_PSSH:
+        return DRM_PSSH;
+    case CPIX_CONTENT_PROTECTION_DATA:
+        return DRM_CONTENT_PROTECTION;
+    case CPIX_HLS_SIGNALING_DATA:
+        return v1 ? 0 : hls_field(p);
+    case CPIX_SMOOTH_HEADER:
+        return v1 ? 0 : DRM_SMOOTH_HEADER;
+    case CPIX_SPEKE_PROTECTION_HEADER:
+        return v1 ? DRM_SMOOTH_HEADER : 0;
+    case CPIX_URI_EXT_X_KEY:
+        return v1 ? DRM_KEY_URI : 0;
+    case CPIX_SPEKE_KEY_FORMAT:
+        return v1 ? DRM_KEY_FORMAT : 0;
+    case CPIX_SPEKE_KEY_FORMAT_VERSIONS:
+        return v1 ? DRM_KEY_FORMAT_VERSIONS : 0;
+    }
+    return 0;
+}
+
+static const char *value_of(const struct drm_values *values, unsigned field)
+{
+    switch (field) {
+    case DRM_PSSH:
+        return values->pssh;
+    case DRM_CONTENT_PROTECTION:
+        return values->content_protection;
+    case DRM_HLS_MEDIA:
+        return values->hls_media;
+    case DRM_HLS_MASTER:
+        return values->hls_master;
+    case DRM_SMOOTH_HEADER:
+        return values->smooth_header;
+    case DRM_KEY_URI:
+        return values->key_uri;
+    case DRM_KEY_FORMAT:
+        return values->key_format;
+    case DRM_KEY_FORMAT_VERSIONS:
+        return values->key_format_versions;
+    default:
+        return NULL;
+    }
+}
+
+static int signal_system(struct cpix_drm_system *system, const struct drm_input *in,
+                         struct arena *arena, struct failure *f)
+{
+    unsigned wanted = 0;
+    struct drm_values values;
+    for (size_t i = 0; i < system->placeholder_count; i++)
+        wanted |= wanted_field(&system->placeholders[i], in->version);
+    const struct drm_system *drm = drm_find(&system->system_id, in->version);
+    if (drm == NULL)
+        return fail_internal(f, "a DRM system that was checked is not known, line %d",
+                             system->line);
+    if (drm_signal(drm, in, wanted, arena, &values, f) != 0)
+        return -1;
+    for (size_t i = 0; i < system->placeholder_count; i++) {
+        struct cpix_placeholder *p = &system->placeholders[i];
+        p->value = value_of(&values, wanted_field(p, in->version));
+        /* An empty PSSH is what v2.x encryptors expect of FairPlay; in v1 it would mean nothing. */
+        if (in->version == SPEKE_V1 && p->value != NULL && p->value[0] == '\0')
+            p->value = NULL;
+    }
+    return 0;
+}
+
+/* Where players fetch AES-128 keys: the operator's word, else next to the request's own URL. */
+static const char *key_url_base(const struct settings *settings, const char *base_url,
+                                struct arena *arena)
+{
+    if (settings->key_url[0] != '\0')
+        return settings->key_url;
+    const size_t n = strlen(base_url);
+    char *url = arena_alloc(arena, n + sizeof "/client");
+    if (url != NULL) {
+        memcpy(url, base_url, n);
+        memcpy(url + n, "/client", sizeof "/client");
+    }
+    return url;
+}
+
+int signal_systems(struct cpix_document *doc, const struct keystore_slot *slots,
+                   const struct settings *settings, const char *base_url, struct arena *arena,
+                   struct failure *f)
+{
+    struct drm_settings drm_settings = DRM_DEFAULT_SETTINGS;
+    drm_settings.key_url_base = key_url_base(settings, base_url, arena);
+    if (drm_settings.key_url_base == NULL)
+        return fail_memory(f);
+    for (size_t i = 0; i < doc->system_count; i++) {
+        struct cpix_drm_system *system = &doc->systems[i];
+        const struct cpix_content_key *key = &doc->keys[system->key];
+        const struct drm_input in = {
+            .kid = &key->kid,
+            .key = key->key,
+            .iv = slots[system->key].iv,
+            .iv_text = key->explicit_iv,
+            .content_id = doc->version == SPEKE_V1 ? doc->id : doc->content_id,
+            .scheme = key->scheme,
+            .version = doc->version,
+            .settings = &drm_settings,
+        };
+        if (signal_system(system, &in, arena, f) != 0)
+            return -1;
+    }
+    return 0;
+}
