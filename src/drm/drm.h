@@ -12,12 +12,11 @@
 #include "base/uuid.h"
 
 struct arena;
-struct buf;
 struct failure;
 
 /* The values, and the bits by which they are asked for. */
 enum drm_field {
-    DRM_PSSH = 1 << 0,               /* base64 of whole pssh boxes */
+    DRM_PSSH = 1 << 0,               /* base64 of a whole pssh box */
     DRM_CONTENT_PROTECTION = 1 << 1, /* base64 of the children of the DASH ContentProtection */
     DRM_HLS_MEDIA = 1 << 2,          /* base64 of the #EXT-X-KEY line */
     DRM_HLS_MASTER = 1 << 3,         /* base64 of the #EXT-X-SESSION-KEY line */
@@ -27,7 +26,8 @@ enum drm_field {
     DRM_KEY_FORMAT_VERSIONS = 1 << 7 /* v1: base64 of KEYFORMATVERSIONS */
 };
 
-/* NULL: the system has no such value and the element is left out. "": the element stays, empty. */
+/* NULL: the system has no such value in that version and the element is left out. "": the element
+ * stays, empty. */
 struct drm_values {
     const char *pssh, *content_protection, *hls_media, *hls_master, *smooth_header;
     const char *key_uri, *key_format, *key_format_versions;
@@ -35,31 +35,34 @@ struct drm_values {
 
 enum playready_header { PLAYREADY_4_0, PLAYREADY_4_1, PLAYREADY_4_2, PLAYREADY_4_3 };
 
-/* What a tenant may set. Templates hold {content_id} (percent-encoded), {content_id_base64},
- * {kid} (lower case with hyphens), {kid_hex}, {iv_base64}, {iv_hex}, {guide_json} (the base64 JSON
- * that the MediaPackage guide asks for) and {key_url}. */
+/* What a tenant may set. The two templates hold text and any of {content_id} (percent-encoded),
+ * {content_id_base64} (of its UTF-8; the alphabet with '+' and '/'), {kid} (lower case with
+ * hyphens), {kid_hex}, {iv_base64}, {iv_hex}, {guide_json} (the base64 JSON that the MediaPackage
+ * guide asks for) and {key_url}. */
 struct drm_settings {
-    const char *widevine_provider;          /* NULL: field left out */
+    const char *widevine_provider;          /* NULL or "": field left out */
     const char *widevine_policy;            /* likewise */
     bool widevine_content_id;               /* put the content id into the box */
-    const char *playready_la_url;           /* NULL: no LA_URL element */
+    const char *playready_la_url;           /* NULL or "": no LA_URL element */
     enum playready_header playready_header; /* for CTR; CBC is always 4.3 */
     const char *fairplay_uri;               /* template of the whole URI */
     const char *key_url;                    /* template of the AES-128 key URL */
     const char *key_url_base; /* what {key_url} stands for, without a slash at its end */
-    bool hls_ctr_method;      /* METHOD=SAMPLE-AES-CTR for cenc, else SAMPLE-AES always */
+    bool hls_ctr_method;      /* METHOD=SAMPLE-AES-CTR for cenc; else SAMPLE-AES there too */
     bool hls_keyid;           /* add KEYID=0x… to the Widevine line */
+    bool hls_iv; /* add IV=0x… to the AES-128 line; else a segment's number is its IV */
 };
 
-/* The defaults of the SPEKE fact sheet; key_url_base is "" and has to be set. */
+/* The settings that follow the MediaPackage guide: skd:// with {guide_json}, and
+ * {key_url}/{content_id}/{kid}. key_url_base is "" and has to be set where AES-128 is in use. */
 extern const struct drm_settings DRM_DEFAULT_SETTINGS;
 
 struct drm_input {
     const struct uuid *kid;
-    const unsigned char *key; /* 16 bytes */
+    const unsigned char *key; /* 16 bytes; only PlayReady's CHECKSUM comes from them */
     const unsigned char *iv;  /* 16 bytes, NULL when there is none */
-    const char *iv_text;      /* the base64 text of explicitIV that stands in the document */
-    const char *content_id;
+    const char *iv_text;    /* the base64 text of explicitIV that stands in the document, or NULL */
+    const char *content_id; /* UTF-8 */
     enum scheme scheme;
     enum speke_version version;
     const struct drm_settings *settings;
@@ -75,11 +78,12 @@ const struct drm_system *drm_find_by_name(const char *name);
 const char *drm_name(const struct drm_system *system);  /* short name */
 const char *drm_title(const struct drm_system *system); /* for people: "PlayReady" */
 const struct uuid *drm_id(const struct drm_system *system);
-/* Whether the system works with the scheme; SCHEME_NONE fits every system in v1 alone. */
+/* Whether the system works with the scheme. SCHEME_NONE fits every system that v1 knows. */
 bool drm_scheme_fits(const struct drm_system *system, enum scheme scheme);
 
-/* Computes the wanted fields into *out, all others NULL. Texts are in the arena. Returns 0, or -1
- * with the failure set (500: memory). */
+/* Computes the wanted fields into *out, all others NULL. Texts are in the arena or static; nothing
+ * of the key but PlayReady's CHECKSUM is among them. Returns 0, or -1 with the failure set (500:
+ * memory, or a setting that no valid value can be made of) and *out all NULL. */
 int drm_signal(const struct drm_system *system, const struct drm_input *in, unsigned wanted,
                struct arena *arena, struct drm_values *out, struct failure *f);
 

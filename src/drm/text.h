@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Text in the spellings that URIs, JSON and PlayReady headers want. */
+#ifndef DRM_TEXT_H
+#define DRM_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct buf;
+
+/* Appends two lower-case hexadecimal digits a byte. */
+void text_put_hex(struct buf *b, const unsigned char *bytes, size_t n);
+/* Appends text with all but the unreserved characters percent-encoded (RFC 3986 section 2.3), so
+ * that it stays one segment of a path. */
+void text_put_percent(struct buf *b, const char *text);
+/* Appends text as a JSON string in quotes; what is not ASCII stays UTF-8 (RFC 8259 section 7). */
+void text_put_json(struct buf *b, const char *text);
+/* Appends n bytes of UTF-8 as UTF-16LE. Returns 0, or -1 when they are no UTF-8 or hold a character
+ * that XML 1.0 (section 2.2) does not allow; b then holds a part of them. */
+int text_put_utf16le(struct buf *b, const char *text, size_t n);
+/* Whether n bytes may stand in a quoted string of a playlist: no quote and no control character
+ * (RFC 8216 sections 4.1 and 4.2). */
+bool text_quotable(const unsigned char *text, size_t n);
+
+#endif
