@@ -7,8 +7,6 @@
 #include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "base/arena.h"
 #include "base/base64.h"
 #include "base/failure.h"
@@ -16,6 +14,9 @@
 #include "cpix/cpix.h"
 #include "exchange/signal.h"
 #include "keystore/keystore.h"
+
+/* Last, since its macro fail() would rewrite the declaration in base/failure.h. */
+#include <cmocka.h>
 
 enum { ALL_FIELDS = 9 };
 
