@@ -131,9 +131,9 @@ class Client:
             self.connection.request(method, uri, body=body, headers=headers)
             response = self.connection.getresponse()
             answer = Answer(response.status, response.headers, response.read())
-        except (http.client.HTTPException, OSError):
+        except (http.client.HTTPException, OSError) as error:
             self.close()
-            if fresh:
+            if fresh or not isinstance(error, (http.client.RemoteDisconnected, ConnectionError)):
                 raise
             return self._once(method, uri, body, headers)  # the server had closed an idle one
         if response.will_close:

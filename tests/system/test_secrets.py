@@ -1,0 +1,340 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where keys must not be: the database, its files, logs, temporary files, cores. What was given to
+a client is looked for in raw, hexadecimal (either case) and base64."""
+import base64
+import os
+import threading
+import time
+
+import pytest
+
+from harness import documents as d
+from harness.answers import check_v1, check_v2
+from harness.http import Raw
+from harness.process import ROOT, log_text
+
+
+def needles(key):
+    """The forms in which 16 bytes could lie somewhere, named."""
+    text = base64.b64encode(key)
+    found = {
+        "raw": key,
+        "hex": key.hex().encode(),
+        "HEX": key.hex().upper().encode(),
+        "base64": text.rstrip(b"="),
+        "base64url": base64.urlsafe_b64encode(key).rstrip(b"="),
+    }
+    for shift in (1, 2):  # base64 of a longer text that holds the key at another offset
+        inner = base64.b64encode(b"\0" * shift + key + b"\0\0\0")
+        found[f"base64 +{shift}"] = inner[4:24]
+    return found
+
+
+def search(secrets, name, data):
+    """Complaints about secrets (name -> bytes of a form) found in data."""
+    return [f"{form} in {name}" for form, needle in secrets.items() if needle in data]
+
+
+def files_below(*directories):
+    for directory in directories:
+        for folder, _, names in os.walk(directory):
+            for name in names:
+                path = os.path.join(folder, name)
+                if os.path.isfile(path) and not os.path.islink(path):
+                    yield path
+
+
+def read(path):
+    try:
+        with open(path, "rb") as data:
+            return data.read()
+    except FileNotFoundError:
+        return b""
+
+
+def all_needles(keys):
+    return {f"{form} of key {i}": n for i, key in enumerate(keys) for form, n in needles(key).items()}
+
+
+@pytest.fixture(scope="module")
+def used_site(install, run_directory):
+    """Everything logs all that it can; some exchanges of every kind were made on every server."""
+    from harness.site import Site
+
+    site = Site(
+        install,
+        os.path.join(run_directory, "secrets"),
+        workers=2,
+        settings={"log_level": "debug"},
+        postgres={
+            "log_statement": "all",
+            "log_min_messages": "debug1",
+            "log_min_duration_statement": "0",
+            "log_parameter_max_length": "-1",
+            "log_parameter_max_length_on_error": "-1",
+            "log_error_verbosity": "verbose",
+        },
+    )
+    try:
+        site.start()
+        site.keys = []
+        for kind in site.WEB_KINDS:
+            with site.web(kind).client() as client:
+                site.keys += make_exchanges(client)
+        yield site
+    finally:
+        site.stop()
+
+
+def make_exchanges(client):
+    """Good ones, repeated ones, and failing ones after good ones; returns the keys."""
+    keys = []
+    for systems in ((d.WIDEVINE, d.PLAYREADY, d.FAIRPLAY), (d.CLEAR_KEY,)):
+        request = d.simple_v2(systems)
+        for _ in range(2):
+            answer = client.post(request)
+            assert answer.status == 200, f"{answer.status} {answer.text[:200]!r}"
+        keys += check_v2(answer.body, request).key.values()
+        bad = request.copy().set("ContentKeyUsageRule", "kid", d.new_kid(), 0)
+        assert client.post(bad).status == 422, "a malformed contract"
+    request = d.request_v1([d.WIDEVINE, d.PLAYREADY])
+    answer = client.post(request, speke=None)
+    assert answer.status == 200, f"v1: {answer.status} {answer.text[:200]!r}"
+    keys += check_v1(answer.body, request).key.values()
+    # An answer sent back as a request: it carries a key in PlainValue, and a fault.
+    spoiled = d.Document.parse(answer.body).set("DRMSystem", "systemId", "x")
+    client.post(spoiled, speke=None)
+    return keys
+
+
+def test_the_search_finds(tmp_path):
+    """The search itself: each form is found when it is there."""
+    key = os.urandom(16)
+    for form, needle in needles(key).items():
+        path = tmp_path / "file"
+        path.write_bytes(os.urandom(1000) + needle + os.urandom(1000))
+        hits = [hit for f in files_below(tmp_path) for hit in search(all_needles([key]), f, read(f))]
+        assert any(hit.startswith(f"{form} of") for hit in hits), f"{form} was not found"
+    for shift in range(3):
+        text = base64.b64encode(os.urandom(30 + shift) + key + os.urandom(9))
+        assert search(all_needles([key]), "x", text), f"not found inside base64 at {30 + shift}"
+
+
+def test_database_dump(used_site):
+    """A dump holds every row and no usable key."""
+    dump = used_site.pg.dump()
+    assert dump.count(b"release") >= len(used_site.keys) // 2, "the dump must hold the audit rows"
+    found = search(all_needles(used_site.keys), "the dump", dump)
+    with open(used_site.kek, encoding="ascii") as kek:
+        for line in kek:
+            if line[0].isdigit():
+                found += search(
+                    {"KEK": base64.b64decode(line.split()[1]), "KEK text": line.split()[1].encode()},
+                    "the dump",
+                    dump,
+                )
+    assert not found, f"keys in the dump: {found}"
+
+
+def test_database_files(used_site):
+    """Tables, indexes and write-ahead log."""
+    used_site.query("CHECKPOINT")
+    secrets = all_needles(used_site.keys)
+    found, size = [], 0
+    for path in files_below(used_site.pg.data):
+        data = read(path)
+        size += len(data)
+        found += search(secrets, path, data)
+    assert size > 10_000_000, f"only {size} bytes of database files were read"
+    assert not found, f"keys in database files: {found}"
+
+
+def test_logs(used_site):
+    """Web servers, responder at level debug, PostgreSQL with every statement and parameter."""
+    statements = log_text(used_site.pg.log)
+    assert "acquire" in statements, "PostgreSQL must have logged the statements"
+    assert "parameters" in statements, "PostgreSQL must have logged the parameters"
+    assert len(used_site.log_text().splitlines()) > 10, "the responder must have logged something"
+    found, secrets = [], all_needles(used_site.keys)
+    for name, text in used_site.logs().items():
+        found += search(secrets, f"the log of {name}", text.encode())
+    for password in used_site.password.values():
+        if password != used_site.password["webauth"]:  # CREATE ROLE of the test itself
+            found += search({"password": password.encode()}, "logs", "".join(used_site.logs().values()).encode())
+    assert not found, f"keys in logs: {found}"
+
+
+def test_every_other_file(used_site):
+    """Whatever else lies in the installation's directory: uploads, sockets' folders, settings."""
+    found, secrets = [], all_needles(used_site.keys)
+    for path in files_below(used_site.directory):
+        found += search(secrets, path, read(path))
+    for path in files_below("/var/tmp", "/dev/shm"):
+        found += search(secrets, path, read(path))
+    assert not found, f"keys in files: {found}"
+
+
+def test_no_cores_and_no_tracing(used_site):
+    """A worker makes no core file, and its memory is not another process's to read."""
+    for pid in used_site.worker_pids():
+        with open(f"/proc/{pid}/limits", encoding="ascii") as limits:
+            line = next(line for line in limits if line.startswith("Max core file size"))
+        assert line.split()[4:6] == ["0", "0"], f"core limits of a worker: {line!r}"
+        # A process that is not dumpable has its /proc files owned by root.
+        owner = os.stat(f"/proc/{pid}/mem").st_uid
+        assert owner == 0, f"worker {pid} is dumpable: /proc/PID/mem belongs to {owner}"
+
+
+def test_command_lines_and_environments(used_site):
+    """argv and environment are read by everybody and by root's tools."""
+    secrets = all_needles(used_site.keys)
+    with open(used_site.kek, encoding="ascii") as kek:
+        secrets["KEK"] = next(l for l in kek if l[0].isdigit()).split()[1].encode()
+    found = []
+    for pid in [used_site.responder.pid, *used_site.worker_pids()]:
+        for name in ("cmdline", "environ"):
+            found += search(secrets, f"{name} of {pid}", read(f"/proc/{pid}/{name}"))
+    assert not found, f"secrets where everybody reads: {found}"
+
+
+# --- answers that nobody fetches ------------------------------------------------------------------
+
+
+class FileWatch:
+    """Polls the open files of a server for regular files that come and go: a temporary file is
+    seen also when it has been unlinked already, and its contents are taken."""
+
+    def __init__(self, web, *directories):
+        self.web, self.directories = web, directories
+        self.seen, self.over = {}, threading.Event()
+        self.known = {*self._paths()}
+        self.thread = threading.Thread(target=self._run)
+
+    def _paths(self):
+        for pid in self.web.pids():
+            folder = f"/proc/{pid}/fd"
+            try:
+                names = os.listdir(folder)
+            except OSError:
+                continue
+            for name in names:
+                try:
+                    target = os.readlink(f"{folder}/{name}")
+                    if target.startswith("/") and os.path.isfile(f"{folder}/{name}"):
+                        yield f"{pid}:{target}", f"{folder}/{name}"
+                except OSError:
+                    continue
+
+    def _look(self):
+        for key, path in self._paths():
+            if (key, path) not in self.known:
+                data = read(path)
+                if len(data) >= len(self.seen.get(key, b"")):
+                    self.seen[key] = data
+        for path in files_below(*self.directories):
+            self.seen[path] = read(path)
+
+    def _run(self):
+        while not self.over.is_set():
+            self._look()
+            time.sleep(0.002)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+
+
+def fetch_slowly(client, request, size_wanted):
+    """Asks, reads nothing for a while, then all of it."""
+    data = request.bytes()
+    with Raw(client, receive_buffer=2048) as raw:
+        raw.send(raw.head(headers=[f"Content-Length: {len(data)}"]) + data)
+        time.sleep(1.0)
+        answer = raw.receive()
+    assert answer.status == 200, f"{answer.status} {answer.text[:200]!r}"
+    assert len(answer.body) >= size_wanted, f"the answer has only {len(answer.body)} bytes"
+    return list(check_v2(answer.body, request).key.values())
+
+
+@pytest.mark.parametrize("kind", ["lighttpd", "lighttpd-spawn", "apache", "apache-fcgid", "apache-cgi"])
+def test_slow_reader_leaves_no_file(used_site, kind):
+    """An answer for ten keys, which nobody fetches for a second, and one for a hundred, do not go
+    through a file."""
+    web = used_site.web(kind)
+    with web.client() as client:
+        client.login()
+        with FileWatch(web, web.uploads) as watch:
+            keys = fetch_slowly(client, d.many_keys(10), 60000)
+            keys += fetch_slowly(client, d.many_keys(100), 600000)
+    secrets = all_needles(keys)
+    found = [hit for name, data in watch.seen.items() for hit in search(secrets, name, data)]
+    assert not found, f"keys in temporary files: {found}"
+    if kind.startswith("lighttpd"):
+        assert not watch.seen, f"lighttpd made files: {list(watch.seen)}"
+
+
+def test_the_watch_sees_a_spilled_answer(used_site):
+    """Control: without the recipe's line about streaming lighttpd does write the answer to disk,
+    and the watch sees it."""
+    web = used_site.new_web(
+        "lighttpd",
+        name="control",
+        edit=lambda text: text.replace("server.stream-response-body = 2", ""),
+    )
+    try:
+        with web.client() as client:
+            client.login()
+            with FileWatch(web, web.uploads) as watch:
+                keys = fetch_slowly(client, d.many_keys(100), 600000)
+        secrets = all_needles(keys)
+        found = [hit for name, data in watch.seen.items() for hit in search(secrets, name, data)]
+        assert found, f"the watch saw no spilled answer; it saw {list(watch.seen)}"
+    finally:
+        web.stop()
+        del used_site.webs["control"]
+
+
+@pytest.mark.skipif(not ROOT, reason="reading a worker's memory needs root")
+def test_keys_are_wiped_from_worker_memory(used_site):
+    """After an exchange the worker's memory holds the keys neither raw nor as base64."""
+    site = used_site
+    with site.web("lighttpd").client() as client:
+        request = d.many_keys(5)
+        for _ in range(2 * site.workers):
+            answer = client.post(request)
+            assert answer.status == 200, f"{answer.status} {answer.text[:200]!r}"
+        keys = list(check_v2(answer.body, request).key.values())
+    secrets = {
+        f"{form} of key {i}": needle
+        for i, key in enumerate(keys)
+        for form, needle in needles(key).items()
+        if form in ("raw", "base64", "hex")
+    }
+    found, size = [], 0
+    for pid in site.worker_pids():
+        for data in memory_of(pid):
+            size += len(data)
+            found += search(secrets, f"memory of {pid}", data)
+    assert size > 1_000_000, f"only {size} bytes of memory were read"
+    assert not found, f"keys left in memory: {sorted(set(found))}"
+
+
+def memory_of(pid):
+    """The writable regions of a process, one after another."""
+    with open(f"/proc/{pid}/maps", encoding="ascii", errors="replace") as maps, open(
+        f"/proc/{pid}/mem", "rb", 0
+    ) as memory:
+        for line in maps:
+            span, mode = line.split()[:2]
+            if "w" not in mode or "[vvar]" in line:
+                continue
+            begin, end = (int(x, 16) for x in span.split("-"))
+            try:
+                memory.seek(begin)
+                yield memory.read(end - begin)
+            except OSError:
+                continue  # a guard page
