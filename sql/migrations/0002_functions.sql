@@ -31,7 +31,7 @@ CREATE VIEW speke.client_in_force AS
       FROM speke.client c
       JOIN speke.tenant t ON t.tenant_id = c.tenant_id
      CROSS JOIN speke.config_generation g
-     WHERE c.enabled AND t.enabled;
+     WHERE c.enabled AND t.enabled AND g.only_row;
 COMMENT ON VIEW speke.client_in_force IS
     'Clients that may ask, and the generation of the configuration that says so; for the functions';
 
@@ -81,9 +81,10 @@ CREATE FUNCTION speke.acquire(
     p_systems uuid[])
 RETURNS TABLE (sealed bytea, kek_version integer, explicit_iv bytea, scheme text, created boolean)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, speke, pg_temp
--- One plan for every number of KIDs. Left to itself, PostgreSQL would plan short lists anew each
--- time, which costs more than running them.
-SET plan_cache_mode = force_generic_plan
+-- A connection plans these statements once. One plan for every number of KIDs: left to itself,
+-- PostgreSQL would plan short lists anew each time, which costs more than running them. And a plan
+-- that is made while the tables are still small must be right when they have grown.
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -94,14 +95,19 @@ BEGIN
         RAISE EXCEPTION 'acquire: no KIDs' USING ERRCODE = 'invalid_parameter_value';
     END IF;
 
-    -- The usual case, all keys there, in one statement: no audit row, no key.
+    -- The usual case, all keys there, in one statement: no audit row, no key. The LATERAL with its
+    -- LIMIT makes it one look into the index for each KID, however many keys the content has: a
+    -- live channel that changes keys gathers tens of thousands under one content id.
     RETURN QUERY
         WITH found AS (
             SELECT asked.place, k.sealed, k.kek_version, k.explicit_iv, k.scheme
               FROM unnest(p_kids) WITH ORDINALITY AS asked (kid, place)
-              JOIN speke.content_key k ON k.tenant_id = p_tenant_id
-                                      AND k.content_digest = v_digest
-                                      AND k.kid = asked.kid
+             CROSS JOIN LATERAL (SELECT *
+                                   FROM speke.content_key
+                                  WHERE tenant_id = p_tenant_id
+                                    AND content_digest = v_digest
+                                    AND kid = asked.kid
+                                  LIMIT 1) AS k
         ), audited AS (
             INSERT INTO speke.audit_event AS a
                    (event, status, tenant_id, client_id, remote_user, remote_addr, speke_version,
@@ -143,9 +149,12 @@ BEGIN
         WITH found AS (
             SELECT asked.place, asked.kid, k.sealed, k.kek_version, k.explicit_iv, k.scheme
               FROM unnest(p_kids) WITH ORDINALITY AS asked (kid, place)
-              LEFT JOIN speke.content_key k ON k.tenant_id = p_tenant_id
-                                           AND k.content_digest = v_digest
-                                           AND k.kid = asked.kid
+              LEFT JOIN LATERAL (SELECT *
+                                   FROM speke.content_key
+                                  WHERE tenant_id = p_tenant_id
+                                    AND content_digest = v_digest
+                                    AND kid = asked.kid
+                                  LIMIT 1) AS k ON true
         ), given AS (
             SELECT coalesce(array_agg(f.kid ORDER BY f.place)
                             FILTER (WHERE f.sealed IS NOT NULL), '{}') AS kids
@@ -173,7 +182,6 @@ CREATE FUNCTION speke.insert_missing(
     p_kids uuid[], p_schemes text[], p_sealed bytea[], p_ivs bytea[], p_kek_version integer)
 RETURNS uuid[]
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, speke, pg_temp
-SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     v_count CONSTANT integer := cardinality(p_kids);
