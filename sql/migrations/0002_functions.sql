@@ -167,6 +167,7 @@ BEGIN
                    speke.inet_or_null(p_remote_addr), p_speke_version, p_content_id, g.kids,
                    v_created, p_systems
               FROM given g
+             WHERE g.kids <> '{}'
             RETURNING a.event_id
         )
         SELECT f.sealed, f.kek_version, f.explicit_iv, f.scheme, f.kid = ANY (v_created)
@@ -175,7 +176,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION speke.acquire IS
-    'Gives out the keys of one content, one row for each KID in the order asked, and writes the audit row. Makes missing keys from the candidates; without candidates (an empty p_sealed) the row of a missing key is NULL. SK001: the configuration changed';
+    'Gives out the keys of one content, one row for each KID in the order asked, and writes the audit row. Makes missing keys from the candidates; without candidates (an empty p_sealed) the row of a missing key is NULL, and when none exists there are no rows. SK001: the configuration changed';
 
 CREATE FUNCTION speke.insert_missing(
     p_client_id integer, p_tenant_id integer, p_content_id text, p_digest bytea,

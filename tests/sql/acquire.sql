@@ -1,0 +1,178 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- acquire(): what a key request does to the database.
+\ir lib/start.psql
+BEGIN;
+SELECT * FROM no_plan();
+\ir lib/acquire.psql
+
+SET LOCAL ROLE :service;
+
+-- Create and read back ----------------------------------------------------------------------------
+
+SELECT results_eq($$ SELECT * FROM pg_temp.give('red-1', 'film', 1, pg_temp.kids(3, 1, 2)) $$,
+                  $$ VALUES (1, 1, 1, 1, 's11', true), (1, 2, 1, 2, 's12', true),
+                            (1, 3, 1, 3, 's13', true) $$,
+                  'missing keys are made from the candidates, in the order asked');
+SELECT results_eq($$ SELECT * FROM pg_temp.give('red-1', 'film', 2, pg_temp.kids(2, 3, 1)) $$,
+                  $$ VALUES (1, 3, 1, 3, 's13', false), (1, 1, 1, 1, 's11', false),
+                            (1, 2, 1, 2, 's12', false) $$,
+                  'existing keys come back, again in the order asked, whatever the candidates');
+SELECT results_eq($$ SELECT * FROM pg_temp.give('red-1', 'film', 3, pg_temp.kids(9, 2, 8)) $$,
+                  $$ VALUES (3, 1, 1, 1, 's31', true), (1, 3, 1, 3, 's13', false),
+                            (3, 3, 1, 3, 's33', true) $$,
+                  'what is missing is made beside what exists');
+SELECT results_eq($$ SELECT mark, created FROM pg_temp.give('red-2', 'film', 4, pg_temp.kids(1)) $$,
+                  $$ VALUES (1, false) $$, 'another client of the tenant gets the same key');
+SELECT results_eq($$ SELECT mark, created FROM pg_temp.give('red-1', 'Film', 5, pg_temp.kids(1)) $$,
+                  $$ VALUES (5, true) $$, 'another content has another key under the same KID');
+SELECT results_eq($$ SELECT mark, created FROM pg_temp.give('blue-1', 'film', 6, pg_temp.kids(1)) $$,
+                  $$ VALUES (6, true) $$, 'so has another tenant');
+SELECT results_eq($$ SELECT mark, created FROM pg_temp.give('red-1', 'film', 7, pg_temp.kids(1)) $$,
+                  $$ VALUES (1, false) $$, 'and the first stays what it was');
+
+RESET ROLE;
+SELECT results_eq($$ SELECT kid FROM speke.content_key WHERE content_id = 'film'
+                        AND sealed >= '\x01' AND sealed < '\x02' ORDER BY ctid $$,
+                  $$ VALUES (pg_temp.kid(1)), (pg_temp.kid(2)), (pg_temp.kid(3)) $$,
+                  'keys are inserted in the order of their KIDs');
+SELECT results_eq($$ SELECT tenant_id, created_by FROM speke.content_key
+                      WHERE content_id = 'film' AND kid = pg_temp.kid(1) ORDER BY 1 $$,
+                  format('VALUES (%s, %s), (%s, %s)', :red, :red1, :blue, :blue1),
+                  'a row names its tenant and the client that asked first');
+
+-- Audit -------------------------------------------------------------------------------------------
+
+SET LOCAL ROLE :service;
+SELECT lives_ok($$ SELECT * FROM pg_temp.give('red-2', 'film', 1, pg_temp.kids(20, 3)) $$, 'one more');
+RESET ROLE;
+SELECT results_eq($$ SELECT event, status, tenant, client, remote_user, remote_addr, speke_version,
+                            content_id, kids, created_kids, systems FROM pg_temp.newest $$,
+                  $$ VALUES ('release', 200, 'red', 'red-2', 'red-2', inet '192.0.2.7', '2.0',
+                            'film', pg_temp.kids(20, 3), pg_temp.kids(20),
+                            ARRAY['edef8ba9-79d6-4ace-a3c8-27dcd51d21ed'::uuid]) $$,
+                  'a release is on record: who, from where, what, what was made');
+SELECT results_eq($$ SELECT count(*) FROM speke.audit_event WHERE event = 'release' $$,
+                  $$ VALUES (8::bigint) $$, 'one row for each request');
+SELECT is_empty($$ SELECT * FROM speke.audit_event a
+                    WHERE EXISTS (SELECT FROM speke.content_key k
+                                   WHERE strpos(a::text, encode(k.sealed, 'hex')) > 0) $$,
+                'not even a sealed key is in it');
+
+CREATE FUNCTION pg_temp.address(p_address text) RETURNS inet LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM speke.acquire(i.generation, i.client_id, i.tenant_id, 'red-1', p_address, '2.0',
+                          'film', pg_temp.kids(1), '{}', '{}', '{}', NULL, '{}')
+       FROM speke.identify('red-1') i;
+    RETURN (SELECT remote_addr FROM pg_temp.newest);
+END $$;
+SELECT is(pg_temp.address('2001:db8::1'), '2001:db8::1', 'an IPv6 address is kept');
+SELECT is(pg_temp.address(NULL), NULL, 'no address is no address');
+SELECT is(pg_temp.address(''), NULL, 'nor is an empty one');
+SELECT is(pg_temp.address('unix:; DROP TABLE'), NULL, 'rubbish stops nothing');
+
+-- Reading alone -----------------------------------------------------------------------------------
+
+SET LOCAL ROLE :service;
+SELECT results_eq($$ SELECT mark, created FROM pg_temp.give('red-1', 'film', 1,
+                                                            pg_temp.kids(2, 77, 1), false) $$,
+                  $$ VALUES (1, false), (NULL, false), (1, false) $$,
+                  'without candidates a missing key is NULL');
+RESET ROLE;
+SELECT results_eq('SELECT kids, created_kids FROM pg_temp.newest',
+                  $$ VALUES (pg_temp.kids(2, 1), '{}'::uuid[]) $$,
+                  'and only what was given out is on record');
+SELECT is_empty('SELECT FROM speke.content_key WHERE kid = pg_temp.kid(77)', 'and none is made');
+SELECT is((SELECT count(*) FROM speke.audit_event), (SELECT count(*) FROM speke.audit_event
+          WHERE event = 'admin' OR cardinality(kids) > 0), 'so far every release gave something out');
+SET LOCAL ROLE :service;
+SELECT is_empty($$ SELECT mark FROM pg_temp.give('red-1', 'film', 1, pg_temp.kids(77), false) $$,
+                'asked for nothing that exists, it gives nothing');
+RESET ROLE;
+SELECT isnt((SELECT kids FROM pg_temp.newest), '{}', 'and says nothing of a release');
+
+-- Refused -----------------------------------------------------------------------------------------
+
+CREATE FUNCTION pg_temp.raw(p_generation bigint, p_client integer, p_tenant integer, p_kids uuid[],
+                            p_sealed bytea[], p_kek integer DEFAULT 1) RETURNS text
+LANGUAGE sql AS $$
+    SELECT format('SELECT * FROM speke.acquire(%s, %s, %s, %L, NULL, %L, %L, %L, %L, %L, %L, %s, %L)',
+                  p_generation, p_client, p_tenant, 'u', '2.0', 'film', p_kids, '{cenc}',
+                  p_sealed, ARRAY[decode(repeat('00', 16), 'hex')], p_kek, '{}')
+$$;
+SELECT generation FROM speke.service_state() \gset
+\set candidate 'ARRAY[decode(repeat(''00'', 44), ''hex'')]'
+
+SELECT count(*) AS before FROM speke.audit_event \gset
+SET LOCAL ROLE :service;
+SELECT lives_ok(pg_temp.raw(:generation, :red1, :red, pg_temp.kids(1), :candidate), 'in order');
+SELECT throws_ok(pg_temp.raw(:generation - 1, :red1, :red, pg_temp.kids(1), :candidate), 'SK001',
+                 NULL, 'an older generation: identify again');
+SELECT throws_ok(pg_temp.raw(:generation - 1, :red1, :red, pg_temp.kids(78), :candidate), 'SK001',
+                 NULL, 'also for a key that does not exist');
+SELECT throws_ok(pg_temp.raw(:generation, :red1, :blue, pg_temp.kids(1), :candidate), 'SK001',
+                 NULL, 'a client does not get at another tenant');
+SELECT throws_ok(pg_temp.raw(:generation, 0, :red, pg_temp.kids(1), :candidate), 'SK001', NULL,
+                 'nor does one that does not exist');
+SELECT throws_ok(pg_temp.raw(:generation, :red1, :red, pg_temp.kids(78), :candidate, 2), 'SK001',
+                 NULL, 'candidates must be sealed under the active KEK');
+SELECT throws_ok(pg_temp.raw(:generation, :red1, :red, '{}', :candidate), '22023', NULL,
+                 'no KIDs, no call');
+SELECT throws_ok(pg_temp.raw(:generation, :red1, :red, pg_temp.kids(78, 79), :candidate), '22023',
+                 NULL, 'a candidate for each KID or none at all');
+SELECT throws_ok(pg_temp.raw(:generation, :red1, :red, pg_temp.kids(78), ARRAY['\x00'::bytea]),
+                 '23514', NULL, 'a candidate of another length is not kept');
+RESET ROLE;
+SELECT is((SELECT count(*) FROM speke.audit_event), (:before + 1)::bigint, 'what failed left no audit row');
+SELECT is_empty('SELECT FROM speke.content_key WHERE kid IN (pg_temp.kid(78), pg_temp.kid(79))',
+                'and no key');
+
+SET LOCAL ROLE :operator;
+SELECT speke.client_set_enabled('red-1', false) \g /dev/null
+SET LOCAL ROLE :service;
+SELECT throws_ok(pg_temp.raw(:generation, :red1, :red, pg_temp.kids(1), :candidate), 'SK001', NULL,
+                 'a client that was disabled meanwhile gets nothing');
+SELECT throws_ok(pg_temp.raw((SELECT generation FROM speke.service_state()), :red1, :red,
+                             pg_temp.kids(1), :candidate), 'SK001', NULL,
+                 'not even with the generation of today');
+SELECT is_empty('SELECT * FROM speke.identify(''red-1'')', 'and is not identified any more');
+SELECT isnt_empty('SELECT * FROM speke.identify(''red-2'')', 'others are');
+RESET ROLE;
+
+-- A new KEK ---------------------------------------------------------------------------------------
+
+SET LOCAL ROLE :operator;
+SELECT speke.kek_register(2, decode(repeat('22', 16), 'hex')) \g /dev/null
+SET LOCAL ROLE :service;
+SELECT results_eq($$ SELECT mark, kek, created FROM pg_temp.give('red-2', 'film', 9,
+                                                                 pg_temp.kids(1, 80)) $$,
+                  $$ VALUES (1, 1, false), (9, 2, true) $$,
+                  'new keys are under the new KEK, old ones stay under theirs');
+
+-- Durability and plans ----------------------------------------------------------------------------
+
+SET LOCAL synchronous_commit = off;
+SELECT lives_ok($$ SELECT * FROM pg_temp.give('red-2', 'film', 1, pg_temp.kids(1)) $$, 'read');
+SELECT is(current_setting('synchronous_commit'), 'off', 'reading may leave the commit unwaited');
+SELECT lives_ok($$ SELECT * FROM pg_temp.give('red-2', 'film', 1, pg_temp.kids(81)) $$, 'create');
+SELECT is(current_setting('synchronous_commit'), 'on', 'the commit of a new key is waited for');
+SET LOCAL synchronous_commit = remote_apply;
+SELECT lives_ok($$ SELECT * FROM pg_temp.give('red-2', 'film', 1, pg_temp.kids(82)) $$, 'create');
+SELECT is(current_setting('synchronous_commit'), 'remote_apply', 'and never less than was set');
+RESET ROLE;
+
+CREATE TEMP TABLE scans AS
+    SELECT relname, seq_scan, idx_scan FROM pg_stat_xact_user_tables WHERE schemaname = 'speke';
+SET LOCAL ROLE :service;
+SELECT lives_ok($$ SELECT * FROM pg_temp.give('red-2', 'film', 1, pg_temp.kids(1, 2, 3, 90, 91)) $$,
+                'some of all');
+RESET ROLE;
+SELECT is_empty($$ SELECT relname FROM pg_stat_xact_user_tables n JOIN scans o USING (relname)
+                    WHERE n.schemaname = 'speke' AND n.seq_scan > o.seq_scan
+                      AND relname IN ('content_key', 'audit_event') $$,
+                'small as they are, no table is scanned');
+SELECT ok((SELECT n.idx_scan >= o.idx_scan + 5 FROM pg_stat_xact_user_tables n
+             JOIN scans o USING (relname) WHERE n.schemaname = 'speke' AND relname = 'content_key'),
+          'each KID is looked up in the index');
+
+SELECT * FROM finish();
+ROLLBACK;

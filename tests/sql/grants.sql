@@ -1,0 +1,137 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Who may do what. Not for a single-role installation, in which one role may do everything.
+\ir lib/start.psql
+BEGIN;
+SELECT * FROM no_plan();
+
+SELECT is(:'owner'::text, 'speke_owner', 'the schema belongs to speke_owner');
+SELECT is_empty($$
+    SELECT oid::regclass::text FROM pg_class
+     WHERE relnamespace = 'speke'::regnamespace AND relowner <> 'speke_owner'::regrole
+     UNION ALL
+    SELECT oid::regprocedure::text FROM pg_proc
+     WHERE pronamespace = 'speke'::regnamespace AND proowner <> 'speke_owner'::regrole $$,
+    'so does everything in it');
+SELECT is_empty($$
+    SELECT rolname FROM pg_roles
+     WHERE rolname LIKE 'speke\_%' AND (rolcanlogin OR rolsuper OR rolcreaterole OR rolcreatedb
+                                        OR rolbypassrls OR rolreplication) $$,
+    'the group roles have no rights of their own and do not log in');
+SELECT is_empty($$
+    SELECT m.member::regrole, m.roleid::regrole FROM pg_auth_members m
+     WHERE m.member::regrole::text LIKE 'speke\_%' $$, 'and none is a member of another role');
+
+-- Functions ---------------------------------------------------------------------------------------
+
+CREATE FUNCTION pg_temp.may_execute(p_role text) RETURNS SETOF text LANGUAGE sql AS $$
+    SELECT proname::text FROM pg_proc
+     WHERE pronamespace = 'speke'::regnamespace AND has_function_privilege(p_role, oid, 'EXECUTE')
+$$;
+CREATE ROLE t_nobody;
+SELECT set_eq('SELECT pg_temp.may_execute(''speke_service'')',
+              ARRAY['service_state', 'identify', 'acquire', 'refuse'],
+              'the service may execute its four functions and no other');
+SELECT set_eq('SELECT pg_temp.may_execute(''speke_operator'')',
+              ARRAY['tenant_add', 'client_add', 'client_set_enabled', 'kek_register',
+                    'webauth_set', 'webauth_remove'],
+              'the operator may execute the functions of spekectl and no other');
+SELECT is_empty(format('SELECT pg_temp.may_execute(%L)', role), role || ' may execute none')
+  FROM unnest(ARRAY['speke_auditor', 'speke_webauth', 't_nobody']) AS role;
+
+SELECT is_empty($$
+    SELECT oid::regprocedure FROM pg_proc
+     WHERE pronamespace = 'speke'::regnamespace
+       AND NOT ('search_path=pg_catalog, speke, pg_temp' = ANY (coalesce(proconfig, '{}'))) $$,
+    'every function has the fixed search path, temporary objects last');
+SELECT is_empty($$
+    SELECT oid::regprocedure FROM pg_proc
+     WHERE pronamespace = 'speke'::regnamespace AND prosecdef
+       AND proname <> ALL (ARRAY(SELECT pg_temp.may_execute('speke_service')
+                                  UNION ALL SELECT pg_temp.may_execute('speke_operator'))) $$,
+    'functions that nobody is granted do not lend their owner''s rights');
+
+-- Tables and views --------------------------------------------------------------------------------
+
+CREATE VIEW pg_temp.rights AS
+    SELECT r.role, c.relname::text AS relation, p.privilege
+      FROM unnest(ARRAY['speke_service', 'speke_operator', 'speke_auditor', 'speke_webauth',
+                        't_nobody']) AS r (role)
+     CROSS JOIN pg_class c
+     CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES',
+                             'TRIGGER']) AS p (privilege)
+     WHERE c.relnamespace = 'speke'::regnamespace AND c.relkind IN ('r', 'v', 'm', 'p', 'f')
+       AND (has_table_privilege(r.role, c.oid, p.privilege)
+            OR (p.privilege IN ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES')
+                AND has_any_column_privilege(r.role, c.oid, p.privilege)));
+SELECT is_empty('SELECT * FROM pg_temp.rights WHERE role = ''speke_service''',
+                'the service has no right on any table or view');
+SELECT is_empty('SELECT * FROM pg_temp.rights WHERE role = ''t_nobody''', 'nor has anybody else');
+SELECT set_eq(format('SELECT relation, privilege FROM pg_temp.rights WHERE role = %L', role),
+              $$ VALUES ('v_tenant', 'SELECT'), ('v_client', 'SELECT'), ('v_kek', 'SELECT'),
+                        ('v_key', 'SELECT'), ('v_audit', 'SELECT'), ('v_release', 'SELECT'),
+                        ('v_schema_version', 'SELECT') $$,
+              role || ' may read the views and nothing else')
+  FROM unnest(ARRAY['speke_auditor', 'speke_operator']) AS role;
+SELECT set_eq('SELECT relation, privilege FROM pg_temp.rights WHERE role = ''speke_webauth''',
+              $$ VALUES ('v_digest_user', 'SELECT') $$,
+              'speke_webauth may read the Digest users and nothing else');
+SELECT is_empty($$
+    SELECT role, c.oid::regclass FROM pg_class c,
+           unnest(ARRAY['speke_service', 'speke_operator', 'speke_auditor', 'speke_webauth',
+                        't_nobody']) AS role
+     WHERE relnamespace = 'speke'::regnamespace AND relkind = 'S'
+       AND has_sequence_privilege(role, c.oid, 'USAGE, SELECT, UPDATE') $$,
+    'nobody has a right on a sequence');
+SELECT is_empty($$
+    SELECT a.attrelid::regclass, a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+     WHERE c.relnamespace = 'speke'::regnamespace AND c.relkind = 'v'
+       AND (a.attname ~ 'sealed' OR (a.atttypid = 'bytea'::regtype)) $$,
+    'no view shows a sealed key');
+
+-- The schema --------------------------------------------------------------------------------------
+
+SELECT schema_privs_are('speke', role, ARRAY['USAGE'], role || ' may use the schema, not add to it')
+  FROM unnest(ARRAY['speke_service', 'speke_operator', 'speke_auditor', 'speke_webauth']) AS role;
+SELECT schema_privs_are('speke', 't_nobody', '{}', 'anybody else may not even use it');
+
+-- Tried out ---------------------------------------------------------------------------------------
+
+SET LOCAL ROLE speke_service;
+SELECT throws_ok('SELECT * FROM speke.' || relation, '42501', NULL, 'the service cannot read ' || relation)
+  FROM unnest(ARRAY['content_key', 'client', 'tenant', 'kek_version', 'audit_event', 'digest_user',
+                    'v_key', 'v_audit', 'client_in_force']) AS relation;
+SELECT throws_ok('INSERT INTO speke.audit_event (event) VALUES (''admin'')', '42501', NULL,
+                 'nor write an audit row of its own');
+SELECT throws_ok('SELECT speke.insert_missing(1, 1, '''', '''', ''{}'', ''{}'', ''{}'', ''{}'', 1)',
+                 '42501', NULL, 'nor make keys without an audit row');
+SELECT throws_ok('SELECT speke.tenant_add(''x'')', '42501', NULL, 'nor configure');
+SELECT lives_ok('SELECT * FROM speke.service_state()', 'it may ask for the state');
+RESET ROLE;
+
+SET LOCAL ROLE speke_auditor;
+SELECT throws_ok('SELECT sealed FROM speke.content_key', '42501', NULL,
+                 'the auditor cannot read sealed keys');
+SELECT lives_ok('SELECT * FROM speke.v_release', 'the auditor can read who got what');
+SELECT throws_ok('SELECT * FROM speke.v_digest_user', '42501', NULL, 'and no password hashes');
+RESET ROLE;
+
+SET LOCAL ROLE speke_operator;
+SELECT throws_ok('SELECT sealed FROM speke.content_key', '42501', NULL,
+                 'the operator cannot read sealed keys');
+SELECT throws_ok('SELECT * FROM speke.v_digest_user', '42501', NULL, 'nor password hashes');
+SELECT throws_ok('UPDATE speke.client SET enabled = true', '42501', NULL,
+                 'nor change a client behind the audit');
+SELECT throws_ok('SELECT * FROM speke.acquire(1, 1, 1, '''', NULL, NULL, '''', ''{}'', ''{}'', ''{}'', ''{}'', 1, ''{}'')',
+                 '42501', NULL, 'nor ask for keys');
+RESET ROLE;
+
+-- What speke_owner makes later ---------------------------------------------------------------------
+
+SET LOCAL ROLE speke_owner;
+CREATE FUNCTION speke.later() RETURNS integer LANGUAGE sql AS 'SELECT 1';
+RESET ROLE;
+SELECT function_privs_are('speke', 'later', '{}', 't_nobody', '{}',
+                          'a function of a later migration is nobody''s until it is granted');
+
+SELECT * FROM finish();
+ROLLBACK;
