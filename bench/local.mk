@@ -1,1 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
+# What the performance claims are measured with: built by "make bench" alone, never installed.
+bench_programs = bench/load bench/trivial
+EXTRA_PROGRAMS += $(bench_programs)
+EXTRA_DIST += bench/run
+CLEANFILES += $(bench_programs)
+
+bench_load_SOURCES = \
+	bench/client.c bench/client.h \
+	bench/content.c bench/content.h \
+	bench/document.c bench/document.h \
+	bench/load.c
+bench_load_LDADD = src/cpix/libcpix.a src/base/libbase.a \
+	$(LIBCURL_LIBS) $(LIBXML2_LIBS) $(OPENSSL_LIBS) -lpthread
+
+bench_trivial_SOURCES = \
+	bench/acquire.c bench/acquire.h \
+	bench/content.c bench/content.h \
+	bench/trivial.c
+bench_trivial_LDADD = src/base/libbase.a $(FCGI_LIBS) $(LIBPQ_LIBS) $(OPENSSL_LIBS)
+
+bench: $(bench_programs)
+.PHONY: bench

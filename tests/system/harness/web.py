@@ -58,6 +58,7 @@ class Parameters:
     ca: str
     webauth: dict = field(default_factory=dict)  # host, database, role, password
     processes: int = 2
+    tls: bool = True
     edit: object = None  # for a control: a function on the text of the way's recipe
 
 
@@ -69,7 +70,8 @@ class Web:
         self.server, self.way = WAYS[kind]
         self.p = parameters
         self.port = free_port()
-        self.base = f"https://localhost:{self.port}{MOUNT}"
+        scheme = "https" if parameters.tls else "http"
+        self.base = f"{scheme}://localhost:{self.port}{MOUNT}"
         self.log = os.path.join(parameters.directory, "error.log")
         self.uploads = os.path.join(parameters.directory, "uploads")
         self.process = None
@@ -134,7 +136,7 @@ class Web:
                 f"Listen 127.0.0.1:{self.port}",
                 f"<VirtualHost 127.0.0.1:{self.port}>",
                 "ServerName localhost",
-                f"Include {p.examples}/apache/tls.conf",
+                f"Include {p.examples}/apache/tls.conf" if p.tls else "",
                 way,
                 f"Include {p.examples}/apache/{login}" if login else "",
                 "</VirtualHost>",
@@ -148,7 +150,8 @@ class Web:
         lines = [
             f'server.document-root = "{p.directory}"',
             'server.bind = "127.0.0.1"',
-            f"server.port = {free_port()}",  # the main socket, which nobody uses
+            # With TLS the main socket is one that nobody uses.
+            f"server.port = {free_port() if p.tls else self.port}",
             f'server.username = "{USER}"\nserver.groupname = "{USER}"' if USER else "",
             f'server.errorlog = "{self.log}"',
             f'server.upload-dirs = ("{self.uploads}")',
@@ -174,7 +177,9 @@ class Web:
                 f'speke_webauth_role := "{w["role"]}"',
                 f'speke_webauth_password := "{w["password"]}"',
             ]
-        lines += [f'include "{p.examples}/lighttpd/tls.conf"', f'include "{self._recipe(self.way)}"']
+        if p.tls:
+            lines.append(f'include "{p.examples}/lighttpd/tls.conf"')
+        lines.append(f'include "{self._recipe(self.way)}"')
         if login:
             lines.append(f'include "{p.examples}/lighttpd/{login}"')
         return "\n".join(lines)
