@@ -198,7 +198,7 @@ def test_user_names_with_blanks_and_quotes(new_site):
     """Names are compared as they are; a name that looks like SQL is a name."""
     site = new_site(workers=1)
     name = "o'hara %s"
-    site.ctl("client", "add", "demo", name, user="op")
+    site.ctl("client", "add", name, "--tenant", "demo", user="op")
     site.set_password(name, "pass word")
     site._own(site.users, 0o640)
     for kind in ("lighttpd", "apache"):
@@ -270,7 +270,7 @@ def test_certificate_recipe_wants_no_password(site, kind):
 def webauth_site(new_site):
     """A site whose Digest users are in the database."""
     site = new_site(workers=2)
-    site.set_password("encoder", site.password["encoder"], "--database")
+    site.set_password("encoder", site.password["encoder"], webauth=True)
     return site
 
 

@@ -76,7 +76,9 @@ class Process:
         return self.child is not None and self.child.poll() is None
 
     def check(self):
-        assert self.alive(), f"{self.name} ended with {self.child.returncode}: see {self.log}"
+        if not self.alive():
+            text = log_text(self.log)[-2000:]
+            raise AssertionError(f"{self.name} ended with {self.child.returncode}: {text}")
 
     def send(self, number):
         os.kill(self.pid, number)

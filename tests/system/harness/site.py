@@ -2,6 +2,7 @@
 """A whole installation for tests: database, KEK, tenants and clients, responder, web servers."""
 import contextlib
 import glob
+import hashlib
 import os
 import shutil
 import signal
@@ -87,12 +88,12 @@ class Site:
         self.certificate, self.certificate_key = self.authority.issue("server", "localhost", True)
         self.pg.create().start()
         self.pg.query("CREATE DATABASE speke", database="postgres")
-        self.ctl("db", "init")
+        self.write_config()
+        self.ctl("db", "init", "--sql-dir", self.install.sql)
         self._login_roles()
-        self.ctl("kek", "create", "--file", self.kek)
+        self.ctl("kek", "create", user="op")
         self._own(self.kek, 0o400)
         self._clients()
-        self.write_config()
         os.makedirs(self.run_directory, exist_ok=True)
         if USER:
             shutil.chown(self.run_directory, USER, USER)
@@ -117,18 +118,22 @@ class Site:
         for tenant in sorted({tenant for tenant, _ in CLIENTS.values()}):
             self.ctl("tenant", "add", tenant, user="op")
         for name, (tenant, enabled) in CLIENTS.items():
-            self.ctl("client", "add", tenant, name, user="op")
+            self.ctl("client", "add", name, "--tenant", tenant, user="op")
+            self.set_password(name, self.password[name])
             if not enabled:
                 self.ctl("client", "disable", name, user="op")
-        for name in [*CLIENTS, STRANGER]:
-            self.set_password(name, self.password[name])
+        with open(self.users, "a", encoding="utf-8") as users:
+            for make in (hashlib.md5, hashlib.sha256):
+                text = f"{STRANGER}:{REALM}:{self.password[STRANGER]}"
+                users.write(f"{STRANGER}:{REALM}:{make(text.encode()).hexdigest()}\n")
         self._own(self.users, 0o640)
 
-    def set_password(self, name, password, *more):
+    def set_password(self, name, password, webauth=False):
+        """In the users' file, or with webauth in the database."""
+        place = ["--webauth"] if webauth else ["--htdigest", self.users]
         self.ctl(
-            "client", "passwd", name, "--file", self.users, "--realm", REALM, *more,
-            user="op", stdin=password + "\n",
-        )  # fmt: skip
+            "client", "passwd", name, *place, "--realm", REALM, user="op", stdin=password + "\n"
+        )
 
     def write_config(self, **changes):
         self.settings.update(changes)
@@ -140,11 +145,14 @@ class Site:
     def ctl(self, *arguments, user="postgres", stdin=None, check=True):
         """Runs spekectl as a database user; returns the finished process."""
         return run(
-            [self.install.spekectl, "--db", self.pg.dsn(user=user), *arguments],
+            [
+                self.install.spekectl, "--config", self.config, "--db", self.pg.dsn(user=user),
+                *arguments,
+            ],
             check=check,
             input=stdin,
-            env={"PATH": "/usr/bin:/bin", "SPEKE_SQL_DIR": self.install.sql},
-        )
+            env={"PATH": "/usr/bin:/bin"},
+        )  # fmt: skip
 
     # -- the responder --------------------------------------------------------------------------
 

@@ -203,7 +203,8 @@ class Web:
             check = ["/usr/sbin/lighttpd", "-tt", "-f", path]
             command = ["/usr/sbin/lighttpd", "-D", "-f", path]
         run(check)
-        self.process = Process(self.kind, command, self.log).start()
+        console = os.path.join(self.p.directory, "console.log")
+        self.process = Process(self.kind, command, console).start()
         wait_until(self._listening, 15, f"{self.kind} on port {self.port}")
         return self
 
@@ -229,7 +230,7 @@ class Web:
         return found
 
     def log_text(self):
-        return log_text(self.log)
+        return log_text(self.log) + log_text(os.path.join(self.p.directory, "console.log"))
 
     def client(self, auth="default", **more):
         """A new connection; auth "default" is the login of the site's first client."""
