@@ -20,8 +20,7 @@ static uint64_t mix(uint64_t v)
 
 void bench_kid(uint64_t run, uint64_t content, size_t index, struct uuid *out)
 {
-    const uint64_t high = mix(run ^ mix(content));
-    const uint64_t low = mix(high + index);
-    memcpy(out->bytes, &high, sizeof high);
-    memcpy(out->bytes + sizeof high, &low, sizeof low);
+    const uint64_t seed = mix(run ^ mix(content)) + 2 * index;
+    const uint64_t halves[] = {mix(seed), mix(seed + 1)};
+    memcpy(out->bytes, halves, sizeof halves);
 }
