@@ -133,8 +133,8 @@ static int make_box(struct signalling *s)
         return -1;
     buf_init(&record, s->text.max);
     if (text_put_utf16le(&record, (const char *)s->text.data, s->text.len) != 0)
-        result = fail_internal(s->f, "playready: the LA_URL is no UTF-8 or holds a character that "
-                                     "XML does not allow");
+        result = fail_internal(s->f,
+                               "playready: the LA_URL is no UTF-8 or holds a control character");
     else if (signal_check(s, &record) != 0)
         result = -1;
     else if (record.len > LARGEST_OBJECT - OBJECT_HEADER)

@@ -135,7 +135,7 @@ int template_put(struct buf *b, const char *template, const struct drm_input *in
         p += n + 2;
     }
     if (buf_ok(b) && !text_quotable(b->data + start, b->len - start))
-        return fail_internal(f, "template \"%s\": a quote or a control character in the result",
+        return fail_internal(f, "template \"%s\": the result is no text that can stand in quotes",
                              template);
     return 0;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/utf8.h"
 
 void text_put_hex(struct buf *b, const unsigned char *bytes, size_t n)
 {
@@ -62,24 +63,19 @@ void text_put_json(struct buf *b, const char *text)
     buf_putc(b, '"');
 }
 
-/* Reads one character of more than one byte: well-formed UTF-8 (RFC 3629 section 4), the shortest
- * form and no surrogate. Returns its length, 0 when it is no such thing. */
-static size_t read_utf8(const unsigned char *p, size_t n, uint32_t *c)
+/* The code point of a well-formed character of 1 to 4 bytes. */
+static uint32_t code_point(const unsigned char *p, size_t n)
 {
-    const size_t len = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-    static const uint32_t LEAST[] = {[2] = 0x80, [3] = 0x800, [4] = 0x10000};
-    if (p[0] < 0xc2 || p[0] > 0xf4 || len > n)
-        return 0;
-    uint32_t v = p[0] & (0xffU >> (len + 1));
-    for (size_t i = 1; i < len; i++) {
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-        v = v << 6 | (p[i] & 0x3fU);
-    }
-    if (v < LEAST[len] || v > 0x10ffff || (v >= 0xd800 && v <= 0xdfff))
-        return 0;
-    *c = v;
-    return len;
+    uint32_t c = n == 1 ? p[0] : p[0] & (0xffU >> (n + 1));
+    for (size_t i = 1; i < n; i++)
+        c = c << 6 | (p[i] & 0x3fU);
+    return c;
+}
+
+/* C0, DEL and C1. */
+static bool is_control(uint32_t c)
+{
+    return c < 0x20 || (c >= 0x7f && c < 0xa0);
 }
 
 static unsigned char *write_le16(unsigned char *out, uint32_t unit)
@@ -101,10 +97,11 @@ int text_put_utf16le(struct buf *b, const char *text, size_t n)
     const unsigned char *p = (const unsigned char *)text;
     const unsigned char *const end = p + n;
     while (p < end) {
-        uint32_t c = *p;
-        const size_t len = c < 0x80 ? 1 : read_utf8(p, (size_t)(end - p), &c);
-        const bool control = c < 0x20 && c != '\t' && c != '\n' && c != '\r';
-        if (len == 0 || control || c == 0xfffe || c == 0xffff)
+        const size_t len = *p < 0x80 ? 1 : utf8_length(p, (size_t)(end - p));
+        if (len == 0)
+            return -1;
+        const uint32_t c = code_point(p, len);
+        if (is_control(c) || c == 0xfffe || c == 0xffff)
             return -1;
         if (c >= 0x10000) {
             out = write_le16(out, 0xd800 + ((c - 0x10000) >> 10));
@@ -120,8 +117,12 @@ int text_put_utf16le(struct buf *b, const char *text, size_t n)
 
 bool text_quotable(const unsigned char *text, size_t n)
 {
+    if (utf8_valid_prefix(text, n) != n)
+        return false;
     for (size_t i = 0; i < n; i++) {
-        if (text[i] < 0x20 || text[i] == '"' || text[i] == 0x7f)
+        /* In UTF-8 the characters U+0080 to U+009F begin with C2. */
+        const uint32_t c = text[i] == 0xc2 ? text[i + 1] : text[i] >= 0x80 ? 0xa0 : text[i];
+        if (is_control(c) || c == '"')
             return false;
     }
     return true;

@@ -80,6 +80,8 @@ int widevine_signal(struct signalling *s)
 {
     const char *box;
     put_message(&s->text, s->in);
+    if (signal_check(s, &s->text) != 0)
+        return -1;
     pssh_put_v0_header(&s->box, &s->system->id, s->text.len);
     buf_put(&s->box, s->text.data, s->text.len);
     if (pssh_signal(s, &box) != 0)
