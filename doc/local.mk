@@ -1,1 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
+dist_man_MANS += doc/speke.fcgi.8 doc/speke.conf.5
+
+# Units for systemd, as examples: nothing is enabled by an installation.
+systemdexamplesdir = $(pkgdatadir)/examples/systemd
+dist_systemdexamples_DATA = doc/systemd/speke.socket
+systemdexamples_DATA = doc/systemd/speke.service
+EXTRA_DIST += doc/systemd/speke.service.in
+CLEANFILES += doc/systemd/speke.service
+
+doc/systemd/speke.service: $(srcdir)/doc/systemd/speke.service.in Makefile
+	@$(MKDIR_P) doc/systemd
+	$(AM_V_GEN)sed -e 's|@pkglibexecdir[@]|$(pkglibexecdir)|g' -e 's|@sysconfdir[@]|$(sysconfdir)|g' \
+		$(srcdir)/doc/systemd/speke.service.in > $@.new && mv $@.new $@
