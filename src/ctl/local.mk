@@ -1,1 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
+bin_PROGRAMS += spekectl
+
+# All but main() in a library, so that the unit tests can link to it.
+noinst_LIBRARIES += src/ctl/libctl.a
+src_ctl_libctl_a_SOURCES = \
+	src/ctl/answer.c \
+	src/ctl/audit.c \
+	src/ctl/client.c \
+	src/ctl/commands.h \
+	src/ctl/config.c \
+	src/ctl/ctl.c src/ctl/ctl.h \
+	src/ctl/database.c src/ctl/database.h \
+	src/ctl/db.c \
+	src/ctl/file.c src/ctl/file.h \
+	src/ctl/htdigest.c src/ctl/htdigest.h \
+	src/ctl/key.c \
+	src/ctl/options.c src/ctl/options.h \
+	src/ctl/output.c src/ctl/output.h \
+	src/ctl/password.c src/ctl/password.h \
+	src/ctl/preset.c src/ctl/preset.h \
+	src/ctl/pssh.c src/ctl/pssh.h \
+	src/ctl/request.c src/ctl/request.h \
+	src/ctl/request_check.c \
+	src/ctl/request_document.c \
+	src/ctl/request_http.c \
+	src/ctl/request_plan.c \
+	src/ctl/request_show.c \
+	src/ctl/tenant.c
+
+spekectl_SOURCES = src/ctl/main.c
+spekectl_LDADD = src/ctl/libctl.a src/keystore/libkeystore.a src/cpix/libcpix.a src/drm/libdrm.a \
+	src/base/libbase.a $(LIBXML2_LIBS) $(OPENSSL_LIBS) $(LIBPQ_LIBS) $(LIBCURL_LIBS) \
+	$(JANSSON_LIBS)

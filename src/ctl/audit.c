@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* spekectl audit tail: the last audit events, and those to come. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/uuid.h"
+#include "ctl/commands.h"
+#include "ctl/database.h"
+#include "ctl/output.h"
+#include "drm/drm.h"
+
+/* A number is given out when an event is written and seen when it commits, so a lower one may turn
+ * up after a higher one, but not WINDOW numbers later. */
+enum { WINDOW = 1024, LINES_MAX = 64 * 1024 * 1024, PAUSE_SECONDS = 1, TAIL_MAX = 100000 };
+
+static const char DEFAULT_NUMBER[] = "20";
+
+#define SELECTION                                                                                \
+    "SELECT event_id, to_char(at AT TIME ZONE 'UTC', '" CTL_TIME "') AS at, event, status, "     \
+    "tenant, client, remote_user, host(remote_addr) AS remote_addr, speke_version, content_id, " \
+    "kids, created_kids, systems, operator, detail FROM speke.v_audit "
+
+static const char LAST_ONES[] = "SELECT * FROM (" SELECTION
+                                "ORDER BY event_id DESC LIMIT $1) AS last ORDER BY event_id";
+static const char NEW_ONES[] = SELECTION "WHERE event_id > $1 ORDER BY event_id";
+
+static const struct column COLUMNS[] = {
+    {"at", "TIME", false, 20},        {"event", "EVENT", false, 7},
+    {"status", "STATUS", false, 3},   {"who", "WHO", true, 10},
+    {"remote_addr", "FROM", true, 9}, {"content_id", "CONTENT ID", true, 12},
+    {"keys", "KEYS", false, 9},       {"drm", "DRM", true, 9},
+    {"detail", "DETAIL", true, 0},
+};
+
+struct tail {
+    json_int_t highest;      /* event seen so far */
+    json_int_t seen[WINDOW]; /* events by their number modulo WINDOW */
+    bool head;               /* the table's head is still to be printed */
+};
+
+/* Appends the short name of a system ID. */
+static void put_system(struct buf *out, const char *text)
+{
+    struct uuid id;
+    const struct drm_system *system = NULL;
+    if (text != NULL && uuid_parse(text, &id) == 0) {
+        system = drm_find(&id, SPEKE_V2_1);
+        system = system != NULL ? system : drm_find(&id, SPEKE_V1);
+    }
+    buf_printf(out, "%s%s", out->len > 0 ? "," : "", system != NULL ? drm_name(system) : "other");
+}
+
+/* Adds what the table shows in place of lists of UUIDs: who, how many keys, which systems. */
+static int add_summary(json_t *row)
+{
+    struct buf systems;
+    char keys[64] = "-";
+    size_t i;
+    json_t *item;
+    const size_t kids = json_array_size(json_object_get(row, "kids"));
+    const size_t created = json_array_size(json_object_get(row, "created_kids"));
+    const json_t *user = json_object_get(row, "remote_user");
+    if (kids > 0)
+        (void)snprintf(keys, sizeof keys, created > 0 ? "%zu, %zu new" : "%zu", kids, created);
+    buf_init(&systems, 4096);
+    json_array_foreach(json_object_get(row, "systems"), i, item)
+        put_system(&systems, json_string_value(item));
+    if (systems.len == 0)
+        buf_putc(&systems, '-');
+    int result = buf_ok(&systems)
+                     ? json_object_set_new(row, "drm",
+                                           json_stringn((const char *)systems.data, systems.len))
+                     : -1;
+    buf_free(&systems);
+    if (result == 0)
+        result = json_object_set_new(row, "keys", json_string(keys));
+    return result == 0 ? json_object_set(row, "who",
+                                         json_is_string(user) ? json_object_get(row, "remote_user")
+                                                              : json_object_get(row, "operator"))
+                       : -1;
+}
+
+static int print_table(struct tail *tail, const json_t *rows)
+{
+    struct buf text;
+    size_t i;
+    json_t *row;
+    int code = CTL_DONE;
+    json_array_foreach(rows, i, row)
+    {
+        if (add_summary(row) != 0)
+            return ctl_fail_memory();
+    }
+    buf_init(&text, LINES_MAX);
+    table_format(&text, CTL_COLUMNS(COLUMNS), rows, tail->head, terminal_width());
+    tail->head = false;
+    if (!buf_ok(&text))
+        code = ctl_fail_memory();
+    else if (fwrite(text.data, 1, text.len, stdout) != text.len)
+        code = CTL_FAILED; /* main() says why */
+    buf_free(&text);
+    return code;
+}
+
+/* Prints the rows not seen before. */
+static int print_new(const struct ctl *ctl, struct tail *tail, json_t *rows)
+{
+    int code = CTL_DONE;
+    for (size_t i = 0; i < json_array_size(rows) && code == CTL_DONE;) {
+        json_t *row = json_array_get(rows, i);
+        const json_int_t id = json_integer_value(json_object_get(row, "event_id"));
+        if (tail->seen[id % WINDOW] == id) {
+            if (json_array_remove(rows, i) != 0)
+                code = ctl_fail_memory();
+            continue;
+        }
+        tail->seen[id % WINDOW] = id;
+        tail->highest = id > tail->highest ? id : tail->highest;
+        if (ctl->json)
+            code = output_json_line(json_incref(row));
+        i++;
+    }
+    if (code == CTL_DONE && !ctl->json && json_array_size(rows) > 0)
+        code = print_table(tail, rows);
+    if (fflush(stdout) != 0)
+        code = CTL_FAILED;
+    return code;
+}
+
+/* Runs until it is interrupted or the database goes away. */
+static int follow(const struct ctl *ctl, PGconn *db, struct tail *tail)
+{
+    int code = CTL_DONE;
+    while (code == CTL_DONE) {
+        char from[32];
+        const char *const parameters[] = {from};
+        (void)sleep(PAUSE_SECONDS);
+        (void)snprintf(from, sizeof from, "%" JSON_INTEGER_FORMAT, tail->highest - WINDOW);
+        json_t *rows = database_list(db, &code, NEW_ONES, 1, parameters);
+        if (rows != NULL)
+            code = print_new(ctl, tail, rows);
+        json_decref(rows);
+    }
+    return code;
+}
+
+static int run_tail(struct ctl *ctl, const struct ctl_arguments *args)
+{
+    struct tail tail = {.head = true};
+    const char *number = option_value(args, "number");
+    long n;
+    int code;
+    if (number != NULL && option_number(number, 1, TAIL_MAX, &n) != 0)
+        return ctl_fail(CTL_USAGE, "--number: a number from 1 to %d", TAIL_MAX);
+    const char *const parameters[] = {number != NULL ? number : DEFAULT_NUMBER};
+    PGconn *db = database_open(ctl, &code);
+    if (db == NULL)
+        return code;
+    json_t *rows = database_list(db, &code, LAST_ONES, 1, parameters);
+    if (rows != NULL)
+        code = print_new(ctl, &tail, rows);
+    json_decref(rows);
+    if (code == CTL_DONE && option_given(args, "follow"))
+        code = follow(ctl, db, &tail);
+    PQfinish(db);
+    return code;
+}
+
+static const struct ctl_option OPTION_ROWS[] = {
+    {"number", 'n', "N", "the last N events; 20 unless given"},
+    {"follow", 'f', NULL, "go on with what is written from now on, until interrupted"},
+};
+
+const struct ctl_command audit_tail_command = {
+    .name = "audit tail",
+    .words = "",
+    .summary = "Show the last audit events: who got which keys, and what was refused.",
+    .notes = "With --json each event is an object on a line of its own, with all its KIDs.",
+    .options = CTL_OPTIONS(OPTION_ROWS),
+    .run = run_tail,
+};

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The subcommands, each defined in a file of its name. */
+#ifndef CTL_COMMANDS_H
+#define CTL_COMMANDS_H
+
+#include "ctl/ctl.h"
+
+extern const struct ctl_command db_init_command, db_status_command;
+extern const struct ctl_command kek_create_command, kek_list_command;
+extern const struct ctl_command tenant_add_command, tenant_list_command;
+extern const struct ctl_command client_add_command, client_list_command, client_passwd_command,
+    client_disable_command, client_enable_command;
+extern const struct ctl_command key_list_command;
+extern const struct ctl_command audit_tail_command;
+extern const struct ctl_command status_command;
+extern const struct ctl_command config_command;
+extern const struct ctl_command request_command;
+
+#endif
