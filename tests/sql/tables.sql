@@ -33,6 +33,18 @@ SELECT is_empty($$
        AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'p') $$,
     'every table has a primary key');
 
+-- Everybody else ----------------------------------------------------------------------------------
+
+SELECT is_empty($$
+    SELECT oid::regprocedure FROM pg_proc
+     WHERE pronamespace = 'speke'::regnamespace AND has_function_privilege('public', oid, 'EXECUTE') $$,
+    'the public may execute no function');
+SELECT is_empty($$
+    SELECT oid::regclass FROM pg_class
+     WHERE relnamespace = 'speke'::regnamespace AND relkind IN ('r', 'v', 'm', 'p')
+       AND has_table_privilege('public', oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE') $$,
+    'and has no right on any table or view');
+
 -- Identity of a key -------------------------------------------------------------------------------
 
 SELECT col_is_pk('speke', 'content_key', ARRAY['tenant_id', 'content_digest', 'kid'],
