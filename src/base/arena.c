@@ -32,10 +32,12 @@ static struct arena_block *new_block(size_t need)
 
 void *arena_alloc(struct arena *a, size_t n)
 {
-    if (n > a->max - a->used)
-        return NULL;
     const size_t align = alignof(max_align_t);
+    if (n > SIZE_MAX - align)
+        return NULL;
     const size_t padded = (n + align - 1) / align * align;
+    if (padded > a->max - a->used)
+        return NULL;
     struct arena_block *block = a->blocks;
     if (block == NULL || padded > block->size - block->used) {
         block = new_block(padded);
@@ -46,7 +48,7 @@ void *arena_alloc(struct arena *a, size_t n)
     }
     void *p = block->data + block->used;
     block->used += padded;
-    a->used += n;
+    a->used += padded;
     memset(p, 0, padded);
     return p;
 }

@@ -10,7 +10,7 @@ struct arena_block;
 
 struct arena {
     struct arena_block *blocks; /* newest first */
-    size_t used;                /* bytes handed out since the last reset */
+    size_t used;                /* bytes handed out since the last reset, padding included */
     size_t max;                 /* used never passes this */
 };
 

@@ -40,13 +40,14 @@ bool buf_ok(const struct buf *b)
     return !b->failed;
 }
 
-/* realloc() could leave a copy behind, so a larger block is made and the old one is wiped. */
+/* realloc() could leave a copy behind, so a larger block is made and the old one is wiped. A block
+ * has one byte more than cap, for the zero that formatting and encoding put behind their text. */
 static bool grow(struct buf *b, size_t need)
 {
     size_t cap = b->cap == 0 ? FIRST_ALLOCATION : b->cap;
     while (cap < need)
         cap = cap > b->max / 2 ? b->max : cap * 2;
-    unsigned char *data = malloc(cap);
+    unsigned char *data = cap < SIZE_MAX ? malloc(cap + 1) : NULL;
     if (data == NULL)
         return false;
     if (b->data != NULL) {
@@ -101,7 +102,7 @@ void buf_printf(struct buf *b, const char *format, ...)
         b->failed = true;
         return;
     }
-    unsigned char *room = buf_room(b, (size_t)n + 1);
+    unsigned char *room = buf_room(b, (size_t)n);
     if (room == NULL)
         return;
     va_start(args, format);
@@ -146,7 +147,7 @@ void buf_put_base64(struct buf *b, const void *bytes, size_t n)
         b->failed = true;
         return;
     }
-    unsigned char *room = buf_room(b, BASE64_SIZE(n));
+    unsigned char *room = buf_room(b, BASE64_SIZE(n) - 1);
     if (room != NULL)
         b->len += base64_encode(bytes, n, (char *)room);
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/scheme.h"
 
-#include <stddef.h>
-#include <string.h>
+#include "base/trim.h"
 
 static const char *const NAMES[] = {
     [SCHEME_NONE] = "",
@@ -23,19 +22,13 @@ const char *speke_version_name(enum speke_version v)
 
 enum scheme scheme_parse(const char *text, enum speke_version v)
 {
-    static const char BLANKS[] = " \t\r\n";
-    if (text == NULL)
-        return SCHEME_NONE;
-    text += strspn(text, BLANKS);
-    size_t n = strlen(text);
-    while (n > 0 && strchr(BLANKS, text[n - 1]) != NULL)
-        n--;
-    if (n == 0)
+    const struct span word = trim(text);
+    if (word.n == 0)
         return SCHEME_NONE;
     for (enum scheme s = SCHEME_CENC; s < SCHEME_UNKNOWN; s++) {
         if (s >= SCHEME_HLS_AES_128 && v != SPEKE_V2_1)
             break;
-        if (strlen(NAMES[s]) == n && memcmp(NAMES[s], text, n) == 0)
+        if (span_is(word, NAMES[s]))
             return s;
     }
     return SCHEME_UNKNOWN;

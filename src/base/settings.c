@@ -7,6 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/trim.h"
+
 #define MEMBER(name) offsetof(struct settings, name)
 #define TEXT(name, initial, choices, help)                              \
     {                                                                   \
@@ -150,20 +152,17 @@ void settings_defaults(struct settings *s)
     }
 }
 
-static char *trim(char *text)
+static char *cut_blanks(char *text)
 {
-    static const char BLANKS[] = " \t\r\n";
-    text += strspn(text, BLANKS);
-    size_t n = strlen(text);
-    while (n > 0 && strchr(BLANKS, text[n - 1]) != NULL)
-        n--;
-    text[n] = '\0';
-    return text;
+    const struct span word = trim(text);
+    char *start = text + (word.text - text);
+    start[word.n] = '\0';
+    return start;
 }
 
 static int read_line(struct settings *s, char *line, char *why, size_t size)
 {
-    line = trim(line);
+    line = cut_blanks(line);
     if (line[0] == '\0' || line[0] == '#')
         return 0;
     char *equals = strchr(line, '=');
@@ -172,7 +171,7 @@ static int read_line(struct settings *s, char *line, char *why, size_t size)
         return -1;
     }
     *equals = '\0';
-    return settings_set(s, trim(line), trim(equals + 1), why, size);
+    return settings_set(s, cut_blanks(line), cut_blanks(equals + 1), why, size);
 }
 
 static int read_lines(struct settings *s, FILE *in, const char *path, char *why, size_t size)

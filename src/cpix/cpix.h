@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/scheme.h"
 #include "base/uuid.h"
@@ -19,6 +20,8 @@
 #define XENC_NAMESPACE  "http://www.w3.org/2001/04/xmlenc#"
 
 enum { CPIX_KEY_BYTES = 16, CPIX_IV_BYTES = 16, CPIX_CONTENT_ID_CHARACTERS = 1024 };
+
+#define CPIX_NO_KEY SIZE_MAX
 
 struct arena;
 struct buf;
@@ -44,7 +47,9 @@ struct cpix_content_key {
     const char *scheme_text;
     enum scheme scheme; /* set by cpix_check() */
     const char *id, *algorithm;
-    const char *explicit_iv; /* as received, or canonical base64 of the provider's; echoed as is */
+    /* As received, or canonical base64 of the provider's; echoed as is. cpix_check() makes one of
+     * blanks alone NULL, as empty counts as absent. */
+    const char *explicit_iv;
     const char *plain_value; /* PlainValue text of an answer that was read; NULL in requests */
     /* The provider's: 16 bytes in the secure heap that the document does not own. */
     const unsigned char *key;
@@ -104,8 +109,9 @@ struct cpix_filter {
     enum cpix_filter_kind kind;
     int line;
     const char *name;       /* local name */
-    const char *name_space; /* CPIX_NAMESPACE but for a foreign element */
+    const char *name_space; /* CPIX_NAMESPACE but for a foreign element; NULL for none */
     struct cpix_attributes attributes;
+    bool has_content; /* had elements or text inside, which no filter may have and nobody echoes */
 };
 
 /* cpix:ContentKeyUsageRule */
@@ -113,7 +119,7 @@ struct cpix_rule {
     int line;
     const char *kid_text, *intended_track_type; /* also in attributes */
     struct uuid kid;                            /* valid once cpix_check() has passed */
-    size_t key;                                 /* index of its ContentKey, likewise */
+    size_t key; /* index of its ContentKey, likewise; CPIX_NO_KEY when a v1 rule has none */
     struct cpix_attributes attributes;
     struct cpix_filter *filters;
     size_t filter_count;
@@ -130,7 +136,7 @@ struct cpix_delivery {
  * document; those of a second list of the same name are read too, so that every fault is seen. */
 struct cpix_list {
     int occurrences;
-    int line; /* of the first */
+    int line, last_line; /* of the first and of the last */
     const char *id;
 };
 
@@ -152,27 +158,35 @@ struct cpix_document {
     size_t rule_count;
 };
 
-/* --- reader.c ------------------------------------------------------------------------------- */
+/* --- reader.c, elements.c, scan.c ------------------------------------------------------------ */
+
+enum { CPIX_DEEPEST = 64 };
 
 struct cpix_limits {
     size_t keys;    /* most ContentKey, ContentKeyPeriod and ContentKeyUsageRule elements, each */
     size_t systems; /* most DRMSystem elements */
     size_t recipients; /* most DeliveryData elements */
-    int depth;         /* most nested elements */
-    size_t attributes; /* most attributes of one element */
+    size_t depth;      /* most nested elements, at most CPIX_DEEPEST */
+    size_t attributes; /* most attributes of one element, and most namespaces in force at once */
+    size_t markup;     /* most elements, comments, CDATA sections and processing instructions in
+                          all, and most namespace declarations in all */
 };
 
 extern const struct cpix_limits CPIX_DEFAULT_LIMITS;
 
-/* Must be called once in a process before the first cpix_read(): switches off everything in
- * libxml2 that opens files or the network. */
+/* Must be called once in a process before the first cpix_read() and before anything else uses
+ * libxml2: switches off everything in it that opens files or the network or writes messages, and
+ * has it wipe the memory that it gives back. */
 void cpix_setup(void);
 
 /* Reads size bytes into *doc. Refuses with 400 and one line what is no well-formed UTF-8 XML, has a
- * DOCTYPE, or has another root than cpix:CPIX; with 422 what passes the limits. The cause of the
- * failure names element path and line. Does not judge the content otherwise. Everything that
- * *doc points to is in the arena. Returns 0, or -1 with the failure set. Works on requests and on
- * answers (PlainValue texts are kept, which makes the arena hold keys: it wipes itself). */
+ * DOCTYPE, or has another root than cpix:CPIX; with 413 more than 2 GiB; with 422 what passes the
+ * limits. The cause of the failure names element path and line. Does not judge the content
+ * otherwise. Everything that *doc points to is in the arena. Returns 0, or -1 with the failure set
+ * (500: memory or the arena ran out); *doc holds what was read until then. Works on requests and
+ * on answers (PlainValue texts are kept, which makes the arena hold keys: it wipes itself).
+ * Elements are known by namespace URI and local name; what is not known is skipped, but all
+ * children of usage rules and all attributes of periods, rules and filters are kept. */
 int cpix_read(const void *bytes, size_t size, const struct cpix_limits *limits, struct arena *arena,
               struct cpix_document *doc, struct failure *f);
 
@@ -209,10 +223,6 @@ struct cpix_rules {
  * no fault, 1 when there was one, -1 when memory ran out. The arena is used for scratch. */
 int cpix_check(struct cpix_document *doc, const struct cpix_rules *rules, struct arena *arena,
                cpix_fault_sink sink, void *context);
-
-/* The part of cpix_check() that judges the encryption contract (usage rules and filters). */
-int cpix_check_contract(struct cpix_document *doc, const struct cpix_rules *rules,
-                        struct arena *arena, cpix_fault_sink sink, void *context);
 
 /* --- writer.c ------------------------------------------------------------------------------- */
 

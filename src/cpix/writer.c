@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Each element stands on a line of its own, which costs a byte and lets people and line tools read
+ * an answer; texts have no blanks around them. There is no XML declaration: UTF-8 and version 1.0
+ * are what XML takes for granted, and some clients' parsers choke on one. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "cpix/reader.h"
+
+#define XML_NAMESPACE "http://www.w3.org/XML/1998/namespace"
+
+/* A text that is written in the source: its length is known. */
+#define PUT(out, literal) buf_put((out), (literal), sizeof(literal) - 1)
+
+static void put_attribute(struct buf *out, const char *name, const char *value)
+{
+    if (value == NULL)
+        return;
+    buf_putc(out, ' ');
+    buf_puts(out, name);
+    PUT(out, "=\"");
+    buf_put_xml(out, value);
+    buf_putc(out, '"');
+}
+
+/* An attribute of a foreign namespace gets a prefix of its own, a1, a2 and so on, declared on its
+ * element. Only "xml" is bound for ever and may not be given another. */
+static void put_foreign_attribute(struct buf *out, const struct cpix_attribute *a, size_t number)
+{
+    char prefix[32];
+    if (strcmp(a->name_space, XML_NAMESPACE) == 0) {
+        (void)snprintf(prefix, sizeof prefix, "xml");
+    } else {
+        (void)snprintf(prefix, sizeof prefix, "xmlns:a%zu", number);
+        put_attribute(out, prefix, a->name_space);
+        (void)snprintf(prefix, sizeof prefix, "a%zu", number);
+    }
+    buf_putc(out, ' ');
+    buf_puts(out, prefix);
+    buf_putc(out, ':');
+    buf_puts(out, a->name);
+    PUT(out, "=\"");
+    buf_put_xml(out, a->value);
+    buf_putc(out, '"');
+}
+
+/* SPEKE v2.x has no place for the speke namespace: encryptors refuse an answer that has it. */
+static bool is_banned(const char *name_space, enum speke_version version)
+{
+    return version != SPEKE_V1 && name_space != NULL && strcmp(name_space, SPEKE_NAMESPACE) == 0;
+}
+
+static void put_attributes(struct buf *out, const struct cpix_attributes *attributes,
+                           enum speke_version version)
+{
+    for (size_t i = 0; i < attributes->count; i++) {
+        const struct cpix_attribute *a = &attributes->items[i];
+        if (a->name_space == NULL)
+            put_attribute(out, a->name, a->value);
+        else if (!is_banned(a->name_space, version))
+            put_foreign_attribute(out, a, i + 1);
+    }
+}
+
+/* Whether a list is to be written: one that was read, or one that has items. */
+static bool has_list(const struct cpix_list *list, size_t count)
+{
+    return list->occurrences > 0 || count > 0;
+}
+
+/* --- ContentKeyList ------------------------------------------------------------------------- */
+
+static void put_key(struct buf *out, const struct cpix_content_key *key, enum speke_version version)
+{
+    PUT(out, "<cpix:ContentKey");
+    put_attribute(out, "kid", key->kid_text);
+    if (version != SPEKE_V1)
+        put_attribute(out, "commonEncryptionScheme", key->scheme_text);
+    put_attribute(out, "explicitIV", key->explicit_iv);
+    put_attribute(out, "id", key->id);
+    put_attribute(out, "Algorithm", key->algorithm);
+    if (key->key == NULL) {
+        PUT(out, "/>\n");
+        return;
+    }
+    PUT(out, ">\n<cpix:Data>\n<pskc:Secret>\n<pskc:PlainValue>");
+    buf_put_base64(out, key->key, CPIX_KEY_BYTES);
+    PUT(out, "</pskc:PlainValue>\n</pskc:Secret>\n</cpix:Data>\n</cpix:ContentKey>\n");
+}
+
+static void put_keys(struct buf *out, const struct cpix_document *doc)
+{
+    if (!has_list(&doc->key_list, doc->key_count))
+        return;
+    PUT(out, "<cpix:ContentKeyList");
+    put_attribute(out, "id", doc->key_list.id);
+    PUT(out, ">\n");
+    for (size_t i = 0; i < doc->key_count; i++)
+        put_key(out, &doc->keys[i], doc->version);
+    PUT(out, "</cpix:ContentKeyList>\n");
+}
+
+/* --- DRMSystemList -------------------------------------------------------------------------- */
+
+static bool is_speke_field(enum cpix_field field)
+{
+    return field == CPIX_SPEKE_KEY_FORMAT || field == CPIX_SPEKE_KEY_FORMAT_VERSIONS ||
+           field == CPIX_SPEKE_PROTECTION_HEADER;
+}
+
+static bool is_written(const struct cpix_placeholder *p, enum speke_version version)
+{
+    if (p->value == NULL)
+        return false;
+    return version == SPEKE_V1 || (p->field != CPIX_URI_EXT_X_KEY && !is_speke_field(p->field));
+}
+
+static void put_placeholder(struct buf *out, const struct cpix_placeholder *p)
+{
+    const struct element *e = &CPIX_PLACEHOLDERS[p->field];
+    const char *open = is_speke_field(p->field) ? "<speke:" : "<cpix:";
+    buf_puts(out, open);
+    buf_puts(out, e->name);
+    if (p->field == CPIX_HLS_SIGNALING_DATA)
+        put_attribute(out, "playlist", p->playlist);
+    if (p->value[0] == '\0') {
+        PUT(out, "/>\n");
+        return;
+    }
+    buf_putc(out, '>');
+    buf_put_xml(out, p->value);
+    PUT(out, "</");
+    buf_puts(out, open + 1);
+    buf_puts(out, e->name);
+    PUT(out, ">\n");
+}
+
+static void put_system(struct buf *out, const struct cpix_drm_system *system,
+                       enum speke_version version)
+{
+    PUT(out, "<cpix:DRMSystem");
+    put_attribute(out, "kid", system->kid_text);
+    put_attribute(out, "systemId", system->system_id_text);
+    put_attribute(out, "id", system->id);
+    put_attribute(out, "name", system->name);
+    PUT(out, ">\n");
+    for (size_t i = 0; i < system->placeholder_count; i++) {
+        if (is_written(&system->placeholders[i], version))
+            put_placeholder(out, &system->placeholders[i]);
+    }
+    PUT(out, "</cpix:DRMSystem>\n");
+}
+
+static void put_systems(struct buf *out, const struct cpix_document *doc)
+{
+    if (!has_list(&doc->system_list, doc->system_count))
+        return;
+    PUT(out, "<cpix:DRMSystemList");
+    put_attribute(out, "id", doc->system_list.id);
+    PUT(out, ">\n");
+    for (size_t i = 0; i < doc->system_count; i++)
+        put_system(out, &doc->systems[i], doc->version);
+    PUT(out, "</cpix:DRMSystemList>\n");
+}
+
+/* --- ContentKeyPeriodList and ContentKeyUsageRuleList --------------------------------------- */
+
+static void put_periods(struct buf *out, const struct cpix_document *doc)
+{
+    if (!has_list(&doc->period_list, doc->period_count))
+        return;
+    PUT(out, "<cpix:ContentKeyPeriodList");
+    put_attribute(out, "id", doc->period_list.id);
+    PUT(out, ">\n");
+    for (size_t i = 0; i < doc->period_count; i++) {
+        PUT(out, "<cpix:ContentKeyPeriod");
+        put_attributes(out, &doc->periods[i].attributes, doc->version);
+        PUT(out, "/>\n");
+    }
+    PUT(out, "</cpix:ContentKeyPeriodList>\n");
+}
+
+/* A foreign element takes its namespace as the default one, which is over at its end. */
+static void put_filter(struct buf *out, const struct cpix_filter *filter,
+                       enum speke_version version)
+{
+    const bool ours = filter->name_space != NULL && strcmp(filter->name_space, CPIX_NAMESPACE) == 0;
+    if (is_banned(filter->name_space, version))
+        return;
+    buf_puts(out, ours ? "<cpix:" : "<");
+    buf_puts(out, filter->name);
+    if (!ours)
+        put_attribute(out, "xmlns", filter->name_space);
+    put_attributes(out, &filter->attributes, version);
+    PUT(out, "/>\n");
+}
+
+static void put_rules(struct buf *out, const struct cpix_document *doc)
+{
+    if (!has_list(&doc->rule_list, doc->rule_count))
+        return;
+    PUT(out, "<cpix:ContentKeyUsageRuleList");
+    put_attribute(out, "id", doc->rule_list.id);
+    PUT(out, ">\n");
+    for (size_t i = 0; i < doc->rule_count; i++) {
+        const struct cpix_rule *rule = &doc->rules[i];
+        PUT(out, "<cpix:ContentKeyUsageRule");
+        put_attributes(out, &rule->attributes, doc->version);
+        PUT(out, ">\n");
+        for (size_t j = 0; j < rule->filter_count; j++)
+            put_filter(out, &rule->filters[j], doc->version);
+        PUT(out, "</cpix:ContentKeyUsageRule>\n");
+    }
+    PUT(out, "</cpix:ContentKeyUsageRuleList>\n");
+}
+
+/* --- CPIX ----------------------------------------------------------------------------------- */
+
+static bool uses_speke_namespace(const struct cpix_document *doc)
+{
+    if (doc->version != SPEKE_V1)
+        return false;
+    for (size_t i = 0; i < doc->system_count; i++) {
+        const struct cpix_drm_system *system = &doc->systems[i];
+        for (size_t j = 0; j < system->placeholder_count; j++) {
+            if (is_speke_field(system->placeholders[j].field) &&
+                is_written(&system->placeholders[j], doc->version))
+                return true;
+        }
+    }
+    return false;
+}
+
+void cpix_write(const struct cpix_document *doc, struct buf *out)
+{
+    PUT(out, "<cpix:CPIX xmlns:cpix=\"" CPIX_NAMESPACE "\" xmlns:pskc=\"" PSKC_NAMESPACE "\"");
+    if (uses_speke_namespace(doc))
+        PUT(out, " xmlns:speke=\"" SPEKE_NAMESPACE "\"");
+    if (doc->version == SPEKE_V1) {
+        put_attribute(out, "id", doc->id);
+    } else {
+        put_attribute(out, "contentId", doc->content_id);
+        put_attribute(out, "version", doc->version_text);
+    }
+    put_attribute(out, "name", doc->name);
+    PUT(out, ">\n");
+    put_keys(out, doc);
+    put_systems(out, doc);
+    put_periods(out, doc);
+    put_rules(out, doc);
+    PUT(out, "</cpix:CPIX>\n");
+}
