@@ -2,6 +2,7 @@
 #include "responder/responder.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -143,6 +144,13 @@ static void wipe(struct buf *b)
         buf_clear(b);
 }
 
+/* What the log calls a path that is none: as it came, without a query, and cut. */
+static void name_malformed(const struct request *q, char path[static LOCATION_PATH_SIZE])
+{
+    const char *uri = q->uri != NULL ? q->uri : "-";
+    (void)snprintf(path, LOCATION_PATH_SIZE, "%.*s", (int)strcspn(uri, "?"), uri);
+}
+
 void responder_serve(struct responder *r, char *const *parameters, struct channel *c)
 {
     const int64_t start = microseconds_now();
@@ -154,7 +162,7 @@ void responder_serve(struct responder *r, char *const *parameters, struct channe
     if (location_path(&q, path, &answer.failure) == 0)
         route_call(r, &call, &answer);
     else
-        (void)memcpy(path, "-", 2); /* the log's word for a path that is none */
+        name_malformed(&q, path);
     send_answer(r, &q, c, &answer);
     log_request(&q, path, &answer, microseconds_now() - start);
     wipe(&r->head);

@@ -71,25 +71,29 @@ static void worker_close(struct worker *w)
         (void)close(w->signals.fd);
 }
 
-/* Waits until there is something to accept or a signal; acts on SIGHUP. Returns false when the
- * worker is to end. */
-static bool wait_for_work(struct worker *w)
+/* Acts on the signals that have arrived. Returns false when the worker is to end. */
+static bool heed_signals(struct worker *w)
 {
-    struct epoll_event ready[2];
-    const int n = epoll_wait(w->events, ready, 2, -1);
-    if (n < 0 && errno != EINTR) {
-        log_error("epoll_wait: %s", strerror(errno));
-        return false;
-    }
-    for (int i = 0; i < n; i++) {
-        if (ready[i].data.fd == w->signals.fd)
-            signals_take(&w->signals);
-    }
     if (w->signals.reload && !w->signals.stop) {
         w->signals.reload = false;
         responder_reload(&w->responder, w->settings_path);
     }
     return !w->signals.stop;
+}
+
+/* Waits for a connection or a signal. Returns true when there may be a connection. */
+static bool wait_for_work(struct worker *w)
+{
+    struct epoll_event ready[2];
+    bool connection = false;
+    const int n = epoll_wait(w->events, ready, 2, -1);
+    for (int i = 0; i < n; i++) {
+        if (ready[i].data.fd == w->signals.fd)
+            signals_take(&w->signals);
+        else
+            connection = true;
+    }
+    return connection && !w->signals.stop;
 }
 
 /* Another worker may have been faster, or the peer gone again: none of it is a fault. Returns a
@@ -165,7 +169,9 @@ int worker_run(int listener, const struct settings *settings, const char *settin
     struct worker w = {
         .settings_path = settings_path, .listener = listener, .events = -1, .signals = {.fd = -1}};
     int result = worker_open(&w, settings) == 0 ? 0 : 1;
-    while (result == 0 && !is_worn(&w) && wait_for_work(&w)) {
+    while (result == 0 && !is_worn(&w) && heed_signals(&w)) {
+        if (!wait_for_work(&w))
+            continue;
         const int fd = accept_connection(&w);
         if (fd >= 0)
             serve_connection(&w, fd);

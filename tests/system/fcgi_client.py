@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A web server's side of FastCGI and CGI, down to the bytes: for what a real web server hides."""
 import os
+import select
 import socket
 import struct
 import subprocess
@@ -58,7 +59,7 @@ def variables(path="/health", method="GET", user=None, length=None, **more):
         "HTTPS": "on",
         "REQUEST_METHOD": method,
         "REQUEST_URI": path,
-        "SCRIPT_NAME": path.partition("?")[0],
+        "SCRIPT_NAME": path and path.partition("?")[0],
         "REMOTE_ADDR": "192.0.2.7",
         "REMOTE_USER": user,
         "CONTENT_LENGTH": length,
@@ -159,6 +160,11 @@ class Connection:
             return True
 
 
+def readable(connection, seconds):
+    """Whether something comes back within that time."""
+    return bool(connection.buffer) or bool(select.select([connection.socket], [], [], seconds)[0])
+
+
 def request_bytes(parameters, body=b"", flags=0, request_id=1, size=65535):
     return (
         begin(request_id, flags=flags)
@@ -169,7 +175,8 @@ def request_bytes(parameters, body=b"", flags=0, request_id=1, size=65535):
 
 def fetch(address, path="/health", body=None, method=None, **more):
     """One request on a connection of its own; the length of a body is announced unless given."""
-    method = method or ("GET" if body is None else "POST")
+    if method is None:
+        method = "GET" if body is None else "POST"
     if body is not None:
         more.setdefault("length", len(body))
     with Connection(address) as connection:
