@@ -85,7 +85,14 @@ def test_version_pairs(site, client):
 # --- X-Speke-Version ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", ["3.0", "2", "2.00", "", "2.2", "02.0", "v2.0", "2.0.0"])
+def test_empty_version(site, client, web):
+    """R6: lighttpd leaves an empty header out, so there it is as good as none, which a v2 document
+    does not pass with either."""
+    text = E7 if web.server == "apache" else None
+    refuse(site, client, simple(), text, speke="")
+
+
+@pytest.mark.parametrize("value", ["3.0", "2", "2.00", "2.2", "02.0", "v2.0", "2.0.0"])
 def test_unsupported_version(site, client, value):
     """R6: E7, whatever the document holds; it is not even looked at."""
     refuse(site, client, simple(), E7, speke=value)
@@ -394,7 +401,7 @@ def test_post_where_get_belongs(client, path):
     assert "GET" in (answer.header("Allow") or ""), f"Allow: {answer.header('Allow')!r}"
 
 
-@pytest.mark.parametrize("path", ["", "/", "/other", "/copyProtection/x", "/v3.0/copyProtection"])
+@pytest.mark.parametrize("path", ["", "/", "/other", "/copyProtection/x", "/copyprotection"])
 def test_unknown_path(client, path):
     """404, but never an exchange."""
     client.login()
@@ -411,20 +418,6 @@ def test_error_headers(client):
     answer = client.post(simple(), speke="9.9")
     assert answer.status == 422, f"expected 422, got {answer.status}"
     assert answer.header("X-Speke-Version") is None, "an unsupported version is not echoed"
-
-
-def test_chunked_body_without_length(client):
-    """411 or a correct read: both servers pass it on whole."""
-    request = simple()
-    data = request.bytes()
-    client.login()
-    chunks = iter([data[:100], data[100:]])
-    answer = client.request(
-        "POST", "/copyProtection", chunks, {"X-Speke-Version": "2.0", "Transfer-Encoding": "chunked"}
-    )
-    assert answer.status in (200, 411), f"expected 200 or 411, got {answer.status}"
-    if answer.status == 200:
-        assert answer.body.count(b"<pskc:PlainValue>") == 2, "a chunked body was not read whole"
 
 
 def test_every_way_to_run(site, any_client):

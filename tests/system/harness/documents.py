@@ -232,7 +232,9 @@ def request_v2(
     if period is not None or period_attributes is not None:
         period_id = f"keyPeriod_{uuid.uuid4()}"
         attributes = {"id": period_id}
-        attributes.update(period_attributes or {"index": str(period)})
+        if period_attributes is None:
+            period_attributes = {"index": str(period)}
+        attributes.update(period_attributes)
         periods = etree.SubElement(root, cpix("ContentKeyPeriodList"))
         etree.SubElement(periods, cpix("ContentKeyPeriod"), attributes)
     rule_list = etree.SubElement(root, cpix("ContentKeyUsageRuleList"))

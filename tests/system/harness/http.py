@@ -14,6 +14,9 @@ from dataclasses import dataclass
 
 TIMEOUT = 40  # seconds; longer than any time-out of the product, so that a hang is seen as one
 
+# What a kept connection says that the server has closed meanwhile.
+CLOSED = (http.client.RemoteDisconnected, ConnectionError, ssl.SSLEOFError)
+
 
 @dataclass
 class Answer:
@@ -128,12 +131,15 @@ class Client:
                 self.host, self.port, timeout=TIMEOUT, context=self.context
             )
         try:
-            self.connection.request(method, uri, body=body, headers=headers)
+            try:
+                self.connection.request(method, uri, body=body, headers=headers)
+            except (ConnectionError, ssl.SSLEOFError):
+                pass  # a server may refuse a large body before it has read it: the answer is there
             response = self.connection.getresponse()
             answer = Answer(response.status, response.headers, response.read())
         except (http.client.HTTPException, OSError) as error:
             self.close()
-            if fresh or not isinstance(error, (http.client.RemoteDisconnected, ConnectionError)):
+            if fresh or not isinstance(error, CLOSED):
                 raise
             return self._once(method, uri, body, headers)  # the server had closed an idle one
         if response.will_close:
@@ -223,7 +229,7 @@ class Raw:
                 response = http.client.HTTPResponse(self.socket, method="POST")
                 response.begin()
             return Answer(response.status, response.headers, response.read())
-        except (http.client.RemoteDisconnected, ConnectionResetError, ssl.SSLEOFError):
+        except CLOSED:
             return None
 
 
