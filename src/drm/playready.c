@@ -17,6 +17,7 @@ enum {
     OBJECT_HEADER = 10,     /* bytes before the header's text */
     LARGEST_OBJECT = 15360, /* what PlayReady clients take */
     RECORD_WRMHEADER = 1,
+    USUAL_FRAGMENT = 2048,
 };
 
 /* What goes into a header, in base64. */
@@ -128,6 +129,8 @@ static int make_box(struct signalling *s)
     int result = 0;
     if (make_header(&h, s->in, s->f) != 0)
         return -1;
+    /* The largest text to come, so that the buffer is not moved while it grows. */
+    (void)buf_room(&s->text, USUAL_FRAGMENT);
     put_header(&s->text, &h, s->in->settings->playready_la_url);
     if (signal_check(s, &s->text) != 0)
         return -1;

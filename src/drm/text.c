@@ -25,14 +25,17 @@ static bool is_unreserved(char c)
 void text_put_percent(struct buf *b, const char *text)
 {
     static const char HEX[] = "0123456789ABCDEF"; /* RFC 3986 section 2.1 prefers upper case */
-    for (; *text != '\0'; text++) {
-        const unsigned char c = (unsigned char)*text;
-        if (is_unreserved(*text)) {
-            buf_putc(b, *text);
-        } else {
-            const char escape[3] = {'%', HEX[c >> 4], HEX[c & 15]};
-            buf_put(b, escape, sizeof escape);
-        }
+    for (;;) {
+        size_t plain = 0;
+        while (is_unreserved(text[plain]))
+            plain++;
+        buf_put(b, text, plain);
+        const unsigned char c = (unsigned char)text[plain];
+        if (c == '\0')
+            return;
+        const char escape[3] = {'%', HEX[c >> 4], HEX[c & 15]};
+        buf_put(b, escape, sizeof escape);
+        text += plain + 1;
     }
 }
 
@@ -50,15 +53,23 @@ static void put_json_escape(struct buf *b, unsigned char c)
     }
 }
 
+static bool needs_json_escape(unsigned char c)
+{
+    return c < 0x20 || c == '"' || c == '\\';
+}
+
 void text_put_json(struct buf *b, const char *text)
 {
     buf_putc(b, '"');
-    for (; *text != '\0'; text++) {
-        const unsigned char c = (unsigned char)*text;
-        if (c < 0x20 || c == '"' || c == '\\')
-            put_json_escape(b, c);
-        else
-            buf_putc(b, *text);
+    for (;;) {
+        size_t plain = 0;
+        while (!needs_json_escape((unsigned char)text[plain]))
+            plain++;
+        buf_put(b, text, plain);
+        if (text[plain] == '\0')
+            break;
+        put_json_escape(b, (unsigned char)text[plain]);
+        text += plain + 1;
     }
     buf_putc(b, '"');
 }
@@ -97,7 +108,11 @@ int text_put_utf16le(struct buf *b, const char *text, size_t n)
     const unsigned char *p = (const unsigned char *)text;
     const unsigned char *const end = p + n;
     while (p < end) {
-        const size_t len = *p < 0x80 ? 1 : utf8_length(p, (size_t)(end - p));
+        if (*p >= 0x20 && *p < 0x7f) { /* nearly all of a header */
+            out = write_le16(out, *p++);
+            continue;
+        }
+        const size_t len = utf8_length(p, (size_t)(end - p));
         if (len == 0)
             return -1;
         const uint32_t c = code_point(p, len);

@@ -392,23 +392,33 @@ static void widevine_fields_stand_in_order(void **state)
     assert_memory_equal(x->bytes + 32, DATA, sizeof DATA - 1);
 }
 
-/* The lengths in the box and in the message need more than one byte. */
+/* From 128 bytes on the length in the message takes more than one byte. */
 static void widevine_takes_long_and_odd_content_ids(void **state)
 {
     struct fixture *x = *state;
+    static const struct {
+        size_t n;
+        const char *length;
+    } ROWS[] = {
+        {127, "\x22\x7f"}, {128, "\x22\x80\x01"}, {300, "\x22\xac\x02"}, {4096, "\x22\x80\x20"}};
     static char id[4097];
-    memset(id, 'x', sizeof id - 1);
-    memcpy(id, "\xf0\x9f\x98\x80\"\\<", 7);
     x->in.scheme = SCHEME_CENC;
     x->in.content_id = id;
     x->settings.widevine_content_id = true;
-    run_well(x, "widevine", ALL_FIELDS);
-    (void)decode(x, x->values.pssh);
-    assert_int_equal(x->n, 32 + 18 + 3 + 4096 + 6);
-    assert_memory_equal(x->bytes, "\x00\x00\x10\x3bpssh", 8);
-    assert_memory_equal(x->bytes + 28, "\x00\x00\x10\x1b", 4);
-    assert_memory_equal(x->bytes + 50, "\x22\x80\x20", 3);
-    assert_memory_equal(x->bytes + 53, id, 4096);
+    for (size_t i = 0; i < COUNT(ROWS); i++) {
+        const size_t length_size = strlen(ROWS[i].length);
+        const size_t data_size = 18 + length_size + ROWS[i].n + 6;
+        memset(id, 'x', ROWS[i].n);
+        memcpy(id, "\xf0\x9f\x98\x80\"\\<", 7);
+        print_message("  %zu\n", ROWS[i].n);
+        run_well(x, "widevine", ALL_FIELDS);
+        (void)decode(x, x->values.pssh);
+        assert_int_equal(x->n, 32 + data_size);
+        assert_int_equal(x->bytes[2] << 8 | x->bytes[3], 32 + data_size);
+        assert_int_equal(x->bytes[30] << 8 | x->bytes[31], data_size);
+        assert_memory_equal(x->bytes + 50, ROWS[i].length, length_size);
+        assert_memory_equal(x->bytes + 50 + length_size, id, ROWS[i].n);
+    }
 }
 
 static void empty_settings_are_left_out(void **state)
