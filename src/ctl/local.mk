@@ -14,6 +14,7 @@ src_ctl_libctl_a_SOURCES = \
 	src/ctl/db.c \
 	src/ctl/file.c src/ctl/file.h \
 	src/ctl/htdigest.c src/ctl/htdigest.h \
+	src/ctl/kek.c src/ctl/kek.h \
 	src/ctl/key.c \
 	src/ctl/options.c src/ctl/options.h \
 	src/ctl/output.c src/ctl/output.h \
@@ -26,6 +27,7 @@ src_ctl_libctl_a_SOURCES = \
 	src/ctl/request_http.c \
 	src/ctl/request_plan.c \
 	src/ctl/request_show.c \
+	src/ctl/status.c \
 	src/ctl/tenant.c
 
 spekectl_SOURCES = src/ctl/main.c
