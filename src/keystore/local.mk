@@ -1,6 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 noinst_LIBRARIES += src/keystore/libkeystore.a
 src_keystore_libkeystore_a_SOURCES = \
+	src/keystore/acquire.c \
 	src/keystore/clock.c src/keystore/clock.h \
+	src/keystore/connection.c src/keystore/connection.h \
+	src/keystore/health.c \
 	src/keystore/keyring.c src/keystore/keyring.h \
-	src/keystore/seal.c src/keystore/seal.h
+	src/keystore/keystore.c src/keystore/keystore.h src/keystore/store.h \
+	src/keystore/refuse.c \
+	src/keystore/seal.c src/keystore/seal.h \
+	src/keystore/wire.c src/keystore/wire.h

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Getting or creating the keys of one exchange: candidates for all of them go along, sealed, so
+ * that one round trip does for those that exist and those that do not. */
+#include <openssl/rand.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/failure.h"
+#include "base/secret.h"
+#include "keystore/store.h"
+
+/* The configuration changed since the client was identified. */
+static const char STALE[] = "SK001";
+
+static const Oid TYPES[] = {OID_INT8,       OID_INT4,        OID_INT4,        OID_TEXT,
+                            OID_TEXT,       OID_TEXT,        OID_TEXT,        OID_UUID_ARRAY,
+                            OID_TEXT_ARRAY, OID_BYTEA_ARRAY, OID_BYTEA_ARRAY, OID_INT4,
+                            OID_UUID_ARRAY};
+static const struct statement ACQUIRE = {
+    .name = "acquire",
+    .sql = "SELECT sealed, kek_version, explicit_iv, scheme, created "
+           "FROM speke.acquire($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+    .param_count = sizeof TYPES / sizeof TYPES[0],
+    .types = TYPES,
+};
+
+/* One call of keystore_acquire(). */
+struct order {
+    struct keystore *ks;
+    const struct keystore_request *request;
+    struct keystore_slot *slots;
+    size_t count;
+    const struct uuid *systems;
+    size_t system_count;
+    const struct identity *who;
+};
+
+/* Random bytes for keys that may have to be made. The IVs are drawn apart from the keys: an IV
+ * must never be the key. */
+struct candidates {
+    unsigned char *keys;   /* on the secure heap */
+    unsigned char *nonces; /* and behind them the IVs */
+    unsigned char *ivs;
+    size_t keys_size;
+};
+
+static int candidates_make(struct candidates *c, size_t count, struct failure *f)
+{
+    const size_t open_size = count * (SEAL_NONCE_BYTES + KEYSTORE_IV_BYTES);
+    c->keys_size = count * KEYSTORE_KEY_BYTES;
+    c->keys = secret_alloc(c->keys_size);
+    c->nonces = malloc(open_size);
+    if (c->keys == NULL || c->nonces == NULL)
+        return fail_internal(f, "no memory for %zu keys: raise the setting secure_heap", count);
+    c->ivs = c->nonces + count * SEAL_NONCE_BYTES;
+    if (RAND_priv_bytes(c->keys, (int)c->keys_size) != 1 ||
+        RAND_bytes(c->nonces, (int)open_size) != 1)
+        return fail_internal(f, "no random bytes");
+    return 0;
+}
+
+static void candidates_free(struct candidates *c)
+{
+    secret_free(c->keys, c->keys_size);
+    free(c->nonces);
+}
+
+static struct seal_row row_of(const struct order *o, size_t i, int32_t kek_version,
+                              const char *scheme)
+{
+    return (struct seal_row){
+        .tenant_id = (uint32_t)o->who->tenant_id,
+        .kek_version = (uint32_t)kek_version,
+        .kid = o->slots[i].kid,
+        .scheme = scheme,
+        .content_id = o->request->content_id,
+    };
+}
+
+/* --- asking --------------------------------------------------------------------------------- */
+
+static int put_sealed(const struct order *o, const struct candidates *c, struct failure *f)
+{
+    struct params *p = &o->ks->params;
+    params_array(p, OID_BYTEA, o->count);
+    for (size_t i = 0; i < o->count; i++) {
+        const struct seal_row row = row_of(o, i, o->who->kek_version, o->slots[i].scheme);
+        unsigned char *out = params_item_room(p, SEALED_BYTES);
+        if (out == NULL || seal_key(o->ks->sealer, &row, c->nonces + i * SEAL_NONCE_BYTES,
+                                    c->keys + i * KEYSTORE_KEY_BYTES, out) != 0)
+            return fail_internal(f, "a new key could not be sealed");
+    }
+    params_array_end(p);
+    return 0;
+}
+
+static void put_kids_and_schemes(const struct order *o)
+{
+    struct params *p = &o->ks->params;
+    params_array(p, OID_UUID, o->count);
+    for (size_t i = 0; i < o->count; i++)
+        params_item(p, o->slots[i].kid.bytes, UUID_BYTES);
+    params_array_end(p);
+    params_array(p, OID_TEXT, o->count);
+    for (size_t i = 0; i < o->count; i++)
+        params_item(p, o->slots[i].scheme, strlen(o->slots[i].scheme));
+    params_array_end(p);
+}
+
+static void put_ivs(const struct order *o, const struct candidates *c)
+{
+    struct params *p = &o->ks->params;
+    params_array(p, OID_BYTEA, o->count);
+    for (size_t i = 0; i < o->count; i++)
+        params_item(p, o->slots[i].iv_given ? o->slots[i].iv : c->ivs + i * KEYSTORE_IV_BYTES,
+                    KEYSTORE_IV_BYTES);
+    params_array_end(p);
+}
+
+static int put_params(const struct order *o, const struct candidates *c, struct failure *f)
+{
+    struct params *p = &o->ks->params;
+    params_clear(p);
+    params_int8(p, o->ks->generation);
+    params_int4(p, o->who->client_id);
+    params_int4(p, o->who->tenant_id);
+    store_put_who(p, o->request);
+    params_text(p, o->request->content_id);
+    put_kids_and_schemes(o);
+    if (put_sealed(o, c, f) != 0)
+        return -1;
+    put_ivs(o, c);
+    params_int4(p, o->who->kek_version);
+    params_uuids(p, o->systems, o->system_count);
+    return 0;
+}
+
+/* --- reading -------------------------------------------------------------------------------- */
+
+/* Opens one row with the KEK in use, which is that of version *in_use (0: none). */
+static int open_row(const struct order *o, const PGresult *result, size_t i, int32_t *in_use,
+                    struct failure *f)
+{
+    struct keystore_slot *slot = &o->slots[i];
+    unsigned char sealed[SEALED_BYTES];
+    int32_t version;
+    const int line = (int)i;
+    const char *scheme = result_text(result, line, 3);
+    if (result_bytes(result, line, 0, sealed, sizeof sealed) != 0 ||
+        result_int4(result, line, 1, &version) != 0 ||
+        result_bytes(result, line, 2, slot->iv, sizeof slot->iv) != 0 || scheme == NULL ||
+        result_bool(result, line, 4, &slot->created) != 0)
+        return fail_unavailable(f, "schema", "acquire: unexpected types");
+    if (version != *in_use) {
+        const struct kek *kek;
+        if (store_kek(o->ks, version, NULL, &kek, f) != 0)
+            return -1;
+        if (sealer_use(o->ks->sealer, kek->key) != 0)
+            return fail_internal(f, "KEK version %d could not be used", version);
+        *in_use = version;
+    }
+    const struct seal_row row = row_of(o, i, version, scheme);
+    if (open_key(o->ks->sealer, &row, sealed, slot->key) == 0)
+        return 0;
+    char kid[UUID_TEXT_SIZE];
+    uuid_format(&slot->kid, kid);
+    return fail_internal(f,
+                         "a key does not open: its row was altered, or KEK version %d is a wrong "
+                         "one; tenant %s, KID %s, content id %s",
+                         version, o->who->tenant, kid, o->request->content_id);
+}
+
+static int open_rows(const struct order *o, const PGresult *result, struct failure *f)
+{
+    int32_t in_use = o->who->kek_version; /* the candidates were just sealed with it */
+    if ((size_t)PQntuples(result) != o->count)
+        return fail_internal(f, "acquire: %d rows for %zu KIDs", PQntuples(result), o->count);
+    for (size_t i = 0; i < o->count; i++) {
+        if (open_row(o, result, i, &in_use, f) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* --- the call ------------------------------------------------------------------------------- */
+
+/* Asks with fresh candidates: a nonce must not serve twice. *stale tells that the client has to be
+ * identified again. */
+static int ask(struct order *o, bool *stale, struct failure *f)
+{
+    struct candidates c = {0};
+    PGresult *result = NULL;
+    int status = candidates_make(&c, o->count, f);
+    if (status == 0)
+        status = put_params(o, &c, f);
+    candidates_free(&c);
+    if (status != 0)
+        return -1;
+    if (connection_run(o->ks->connection, &ACQUIRE, &o->ks->params, &result, f) != 0) {
+        *stale = strcmp(connection_sqlstate(o->ks->connection), STALE) == 0;
+        return -1;
+    }
+    status = open_rows(o, result, f);
+    PQclear(result);
+    return status;
+}
+
+static int attempt(struct order *o, bool *stale, struct failure *f)
+{
+    const struct kek *kek;
+    if (store_open(o->ks, f) != 0 ||
+        store_identify(o->ks, o->request->remote_user, &o->who, f) != 0)
+        return -1;
+    if (store_kek(o->ks, o->who->kek_version, o->who->kek_check, &kek, f) != 0) {
+        store_forget(o->ks); /* another KEK may have been made the active one */
+        return -1;
+    }
+    if (sealer_use(o->ks->sealer, kek->key) != 0)
+        return fail_internal(f, "KEK version %d could not be used", kek->version);
+    return ask(o, stale, f);
+}
+
+static int acquire(struct order *o, struct failure *f)
+{
+    bool stale = false;
+    int status = attempt(o, &stale, f);
+    if (status != 0 && stale) {
+        store_forget(o->ks);
+        status = attempt(o, &stale, f);
+    }
+    return status;
+}
+
+int keystore_acquire(struct keystore *ks, const struct keystore_request *request,
+                     struct keystore_slot *slots, size_t count, const struct uuid *systems,
+                     size_t system_count, struct failure *f)
+{
+    struct order o = {.ks = ks,
+                      .request = request,
+                      .slots = slots,
+                      .count = count,
+                      .systems = systems,
+                      .system_count = system_count};
+    if (count == 0 || request->content_id == NULL)
+        return fail_internal(f, "keys asked for without KID or content id");
+    connection_begin(ks->connection);
+    const int status = acquire(&o, f);
+    sealer_rest(ks->sealer);
+    if (status != 0) {
+        for (size_t i = 0; i < count; i++) {
+            secret_wipe(slots[i].key, KEYSTORE_KEY_BYTES);
+            slots[i].created = false;
+        }
+    }
+    return status;
+}

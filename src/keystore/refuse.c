@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/failure.h"
+#include "keystore/store.h"
+
+static const Oid TYPES[] = {OID_TEXT,       OID_TEXT, OID_TEXT, OID_TEXT,
+                            OID_UUID_ARRAY, OID_INT4, OID_TEXT};
+static const struct statement REFUSE = {
+    .name = "refuse",
+    .sql = "SELECT speke.refuse($1, $2, $3, $4, $5, $6, $7)",
+    .param_count = sizeof TYPES / sizeof TYPES[0],
+    .types = TYPES,
+};
+
+int keystore_refuse(struct keystore *ks, const struct keystore_request *request, int status,
+                    const char *text, const struct uuid *kids, size_t count, struct failure *f)
+{
+    PGresult *result;
+    bool known;
+    connection_begin(ks->connection);
+    if (store_open(ks, f) != 0)
+        return -1;
+    params_clear(&ks->params);
+    store_put_who(&ks->params, request);
+    params_readable_text(&ks->params, request->content_id);
+    params_uuids(&ks->params, kids, count);
+    params_int4(&ks->params, status);
+    params_readable_text(&ks->params, text);
+    if (connection_run(ks->connection, &REFUSE, &ks->params, &result, f) != 0)
+        return -1;
+    int outcome = 0;
+    if (PQntuples(result) != 1 || result_bool(result, 0, 0, &known) != 0)
+        outcome = fail_unavailable(f, "schema", "refuse: unexpected types");
+    else if (!known)
+        outcome = store_unknown_client(request->remote_user, f);
+    PQclear(result);
+    return outcome;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside the key store: what its calls share. */
+#ifndef KEYSTORE_STORE_H
+#define KEYSTORE_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "keystore/connection.h"
+#include "keystore/keyring.h"
+#include "keystore/keystore.h"
+#include "keystore/seal.h"
+#include "keystore/wire.h"
+
+/* The migrations that this program works with: the newest one that it knows, and the one before
+ * that in which everything it calls is there. */
+enum { SCHEMA_OLDEST = 3, SCHEMA_NEWEST = 3 };
+
+/* A client as the database knows it, and the KEK that new keys are sealed under. */
+struct identity {
+    char *user; /* REMOTE_USER */
+    char *tenant;
+    int32_t client_id, tenant_id;
+    int32_t kek_version;
+    unsigned char kek_check[KEK_CHECK_BYTES];
+};
+
+enum { IDENTITIES_MAX = 64 };
+
+struct keystore {
+    struct connection *connection;
+    struct keyring *keyring;
+    struct sealer *sealer;
+    struct params params; /* of the call at hand */
+    bool schema_known;    /* the schema of this connection has a version that will do */
+    /* Clients that were identified under this generation of the configuration. */
+    int64_t generation;
+    struct identity identities[IDENTITIES_MAX];
+    unsigned identity_count, identity_next;
+};
+
+/* The active KEK as service_state() tells it; version 0 when there is none. */
+struct active_kek {
+    int32_t version;
+    unsigned char check[KEK_CHECK_BYTES];
+};
+
+/* Makes sure of a connection to a database with the right schema. Returns 0 or -1 with 503. */
+int store_open(struct keystore *ks, struct failure *f);
+/* Asks the database for its schema's version and the active KEK. Returns 0, or -1 with 503, also
+ * when the version is none that this program works with. */
+int store_state(struct keystore *ks, struct active_kek *active, struct failure *f);
+/* Finds the client, in memory or in the database. Returns 0 with *who, valid until the next call,
+ * or -1: 403 for one that is unknown or disabled, 503 "sealed" when there is no active KEK. */
+int store_identify(struct keystore *ks, const char *user, const struct identity **who,
+                   struct failure *f);
+/* Forgets the clients and looks at the schema again before the next call. */
+void store_forget(struct keystore *ks);
+/* 403, as the client is told. */
+int store_unknown_client(const char *user, struct failure *f);
+/* Puts the parameters remote_user, remote_addr (NULL when it is no address) and speke_version. */
+void store_put_who(struct params *p, const struct keystore_request *request);
+/* Sets *kek to the KEK of a version if it is loaded and is the one that the check value is of;
+ * otherwise 503 "sealed". Valid until the next call. */
+int store_kek(struct keystore *ks, int32_t version, const unsigned char *check,
+              const struct kek **kek, struct failure *f);
+
+#endif
