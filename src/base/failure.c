@@ -21,7 +21,8 @@ bool failed(const struct failure *f)
 }
 
 /* A text that is cut is still a text: vsnprintf() ends it with a zero whatever it returns. */
-static void set_text(char *out, size_t size, const char *format, va_list args)
+static void __attribute__((format(printf, 3, 0)))
+set_text(char *out, size_t size, const char *format, va_list args)
 {
     if (vsnprintf(out, size, format, args) < 0)
         out[0] = '\0';

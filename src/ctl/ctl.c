@@ -12,7 +12,8 @@
 enum { LINE_SIZE = 2048 };
 
 /* Server messages and content ids end up here, so the line is made fit for a terminal. */
-static void print_line(FILE *out, const char *head, const char *format, va_list args)
+static void __attribute__((format(printf, 3, 0)))
+print_line(FILE *out, const char *head, const char *format, va_list args)
 {
     char raw[LINE_SIZE];
     char line[LINE_SIZE];
