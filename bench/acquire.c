@@ -6,14 +6,17 @@
 
 #include "content.h"
 
-enum { ARRAY_MAX = 64 * 1024, SEALED_BYTES = 44, IV_BYTES = 16, SYSTEMS = 3 };
+enum { SEALED_BYTES = 44, IV_BYTES = 16, SYSTEMS = 3, BINARY = 1 };
 
-/* Object identifiers of PostgreSQL's built-in types (catalog/pg_type.dat), which never change. */
-enum { OID_BYTEA = 17, OID_TEXT = 25, OID_UUID = 2950 };
+static const Oid TYPES[] = {OID_INT8,       OID_INT4,        OID_INT4,        OID_TEXT,
+                            OID_TEXT,       OID_TEXT,        OID_TEXT,        OID_UUID_ARRAY,
+                            OID_TEXT_ARRAY, OID_BYTEA_ARRAY, OID_BYTEA_ARRAY, OID_INT4,
+                            OID_UUID_ARRAY};
+enum { TYPE_COUNT = sizeof TYPES / sizeof TYPES[0] };
 
 static const char CALL[] =
-    "SELECT sealed, kek_version, explicit_iv, scheme, created"
-    "  FROM speke.acquire($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+    "SELECT sealed, kek_version, explicit_iv, scheme, created "
+    "FROM speke.acquire($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
 
 static int complain(const struct acquire *a, const char *what)
 {
@@ -22,72 +25,32 @@ static int complain(const struct acquire *a, const char *what)
     return -1;
 }
 
-/* The head of an array of one dimension without NULLs (array_recv). */
-static void begin_array(struct buf *b, uint32_t type, size_t count)
+static int identify(struct acquire *a)
 {
-    buf_clear(b);
-    buf_put_be32(b, 1); /* dimensions */
-    buf_put_be32(b, 0); /* no NULLs */
-    buf_put_be32(b, type);
-    buf_put_be32(b, (uint32_t)count);
-    buf_put_be32(b, 1); /* first index */
-}
-
-static void put_element(struct buf *b, const void *bytes, size_t n)
-{
-    buf_put_be32(b, (uint32_t)n);
-    buf_put(b, bytes, n);
-}
-
-/* What is the same in every call. */
-static bool make_arrays(struct acquire *a)
-{
-    static const unsigned char filler[SEALED_BYTES] = {0};
-    struct buf *all[] = {&a->kids, &a->schemes, &a->sealed, &a->ivs, &a->systems};
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        buf_init(all[i], ARRAY_MAX);
-    begin_array(&a->schemes, OID_TEXT, a->keys);
-    begin_array(&a->sealed, OID_BYTEA, a->keys);
-    begin_array(&a->ivs, OID_BYTEA, a->keys);
-    for (size_t i = 0; i < a->keys; i++) {
-        put_element(&a->schemes, "cbcs", 4);
-        put_element(&a->sealed, filler, SEALED_BYTES);
-        put_element(&a->ivs, filler, IV_BYTES);
-    }
-    begin_array(&a->systems, OID_UUID, SYSTEMS);
-    for (size_t i = 0; i < SYSTEMS; i++)
-        put_element(&a->systems, filler, UUID_BYTES);
-    return buf_ok(&a->schemes) && buf_ok(&a->sealed) && buf_ok(&a->ivs) && buf_ok(&a->systems);
-}
-
-static int identify(struct acquire *a, const char *remote_user)
-{
-    const char *values[] = {remote_user};
+    const char *values[] = {a->remote_user};
     PGresult *r = PQexecParams(a->connection,
-                               "SELECT generation, client_id, tenant_id, kek_version"
-                               "  FROM speke.identify($1)",
-                               1, NULL, values, NULL, NULL, 0);
-    const bool found = PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) == 1;
-    if (found) {
-        (void)snprintf(a->generation, sizeof a->generation, "%s", PQgetvalue(r, 0, 0));
-        (void)snprintf(a->client_id, sizeof a->client_id, "%s", PQgetvalue(r, 0, 1));
-        (void)snprintf(a->tenant_id, sizeof a->tenant_id, "%s", PQgetvalue(r, 0, 2));
-        (void)snprintf(a->kek_version, sizeof a->kek_version, "%s", PQgetvalue(r, 0, 3));
-    }
+                               "SELECT generation, client_id, tenant_id, kek_version "
+                               "FROM speke.identify($1)",
+                               1, NULL, values, NULL, NULL, BINARY);
+    const bool found = PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) == 1 &&
+                       result_int8(r, 0, 0, &a->generation) == 0 &&
+                       result_int4(r, 0, 1, &a->client_id) == 0 &&
+                       result_int4(r, 0, 2, &a->tenant_id) == 0 &&
+                       result_int4(r, 0, 3, &a->kek_version) == 0;
     PQclear(r);
     return found ? 0 : complain(a, "the client is not known");
 }
 
 int acquire_open(struct acquire *a, const char *database, const char *remote_user, size_t keys)
 {
-    *a = (struct acquire){.keys = keys, .connection = PQconnectdb(database)};
+    *a = (struct acquire){.keys = keys, .remote_user = remote_user};
+    params_init(&a->params);
+    a->connection = PQconnectdb(database);
     if (PQstatus(a->connection) != CONNECTION_OK)
         return complain(a, "no connection");
-    if (!make_arrays(a))
-        return complain(a, "arrays");
-    if (identify(a, remote_user) != 0)
+    if (identify(a) != 0)
         return -1;
-    PGresult *r = PQprepare(a->connection, "acquire", CALL, ACQUIRE_PARAMETERS, NULL);
+    PGresult *r = PQprepare(a->connection, "acquire", CALL, TYPE_COUNT, TYPES);
     const bool prepared = PQresultStatus(r) == PGRES_COMMAND_OK;
     PQclear(r);
     return prepared ? 0 : complain(a, "prepare");
@@ -96,31 +59,54 @@ int acquire_open(struct acquire *a, const char *database, const char *remote_use
 void acquire_close(struct acquire *a)
 {
     PQfinish(a->connection);
-    buf_free(&a->kids);
-    buf_free(&a->schemes);
-    buf_free(&a->sealed);
-    buf_free(&a->ivs);
-    buf_free(&a->systems);
+    params_free(&a->params);
 }
 
-static PGresult *execute(struct acquire *a, const char *remote_user, const char *content_id)
+/* An array of keys elements, all the same. */
+static void put_same(struct acquire *a, uint32_t type, const void *bytes, size_t n)
 {
-    const struct buf *arrays[ACQUIRE_PARAMETERS] = {
-        [7] = &a->kids, [8] = &a->schemes, [9] = &a->sealed, [10] = &a->ivs, [12] = &a->systems};
-    const char *values[ACQUIRE_PARAMETERS] = {a->generation, a->client_id,         a->tenant_id,
-                                              remote_user,   "127.0.0.1",          "2.0",
-                                              content_id,    [11] = a->kek_version};
-    int lengths[ACQUIRE_PARAMETERS] = {0};
-    int formats[ACQUIRE_PARAMETERS] = {0};
-    for (size_t i = 0; i < ACQUIRE_PARAMETERS; i++) {
-        if (arrays[i] == NULL)
-            continue;
-        values[i] = (const char *)arrays[i]->data;
-        lengths[i] = (int)arrays[i]->len;
-        formats[i] = 1;
+    params_array(&a->params, type, a->keys);
+    for (size_t i = 0; i < a->keys; i++)
+        params_item(&a->params, bytes, n);
+    params_array_end(&a->params);
+}
+
+static void put_params(struct acquire *a, uint64_t run, uint64_t content)
+{
+    static const unsigned char filler[SEALED_BYTES] = {0};
+    static const struct uuid systems[SYSTEMS] = {{{0}}};
+    char content_id[BENCH_CONTENT_ID_SIZE];
+    struct uuid kids[BENCH_KEYS_MAX];
+    bench_content_id(run, content, content_id);
+    for (size_t i = 0; i < a->keys; i++)
+        bench_kid(run, content, i, &kids[i]);
+    struct params *p = &a->params;
+    params_clear(p);
+    params_int8(p, a->generation);
+    params_int4(p, a->client_id);
+    params_int4(p, a->tenant_id);
+    params_text(p, a->remote_user);
+    params_text(p, "127.0.0.1");
+    params_text(p, "2.0");
+    params_text(p, content_id);
+    params_uuids(p, kids, a->keys);
+    put_same(a, OID_TEXT, "cbcs", strlen("cbcs"));
+    put_same(a, OID_BYTEA, filler, SEALED_BYTES);
+    put_same(a, OID_BYTEA, filler, IV_BYTES);
+    params_int4(p, a->kek_version);
+    params_uuids(p, systems, SYSTEMS);
+}
+
+static PGresult *execute(struct acquire *a)
+{
+    const char *values[PARAMS_MAX];
+    int formats[PARAMS_MAX];
+    for (int i = 0; i < a->params.count; i++) {
+        values[i] = (const char *)a->params.data.data + a->params.offsets[i];
+        formats[i] = BINARY;
     }
-    return PQexecPrepared(a->connection, "acquire", ACQUIRE_PARAMETERS, values, lengths, formats,
-                          1);
+    return PQexecPrepared(a->connection, "acquire", a->params.count, values, a->params.lengths,
+                          formats, BINARY);
 }
 
 /* As many rows as keys, each with its last column, "created", as it must be. */
@@ -129,26 +115,19 @@ static bool as_expected(const PGresult *r, size_t keys, bool created)
     if (PQresultStatus(r) != PGRES_TUPLES_OK || (size_t)PQntuples(r) != keys)
         return false;
     for (int i = 0; i < PQntuples(r); i++) {
-        if (PQgetlength(r, i, 4) != 1 || PQgetvalue(r, i, 4)[0] != (created ? 1 : 0))
+        bool is_new;
+        if (result_bool(r, i, 4, &is_new) != 0 || is_new != created)
             return false;
     }
     return true;
 }
 
-int acquire_call(struct acquire *a, const char *remote_user, uint64_t run, uint64_t content,
-                 bool created)
+int acquire_call(struct acquire *a, uint64_t run, uint64_t content, bool created)
 {
-    char content_id[BENCH_CONTENT_ID_SIZE];
-    bench_content_id(run, content, content_id);
-    begin_array(&a->kids, OID_UUID, a->keys);
-    for (size_t i = 0; i < a->keys; i++) {
-        struct uuid kid;
-        bench_kid(run, content, i, &kid);
-        put_element(&a->kids, kid.bytes, sizeof kid.bytes);
-    }
-    if (!buf_ok(&a->kids))
-        return complain(a, "arrays");
-    PGresult *r = execute(a, remote_user, content_id);
+    put_params(a, run, content);
+    if (!params_ok(&a->params))
+        return complain(a, "parameters");
+    PGresult *r = execute(a);
     const bool good = as_expected(r, a->keys, created);
     PQclear(r);
     return good ? 0 : complain(a, created ? "keys were not made" : "keys were not there");

@@ -17,7 +17,8 @@ bench_trivial_SOURCES = \
 	bench/acquire.c bench/acquire.h \
 	bench/content.c bench/content.h \
 	bench/trivial.c
-bench_trivial_LDADD = src/base/libbase.a $(FCGI_LIBS) $(LIBPQ_LIBS) $(OPENSSL_LIBS)
+bench_trivial_LDADD = src/keystore/libkeystore.a src/base/libbase.a \
+	$(FCGI_LIBS) $(LIBPQ_LIBS) $(OPENSSL_LIBS)
 
 bench: $(bench_programs)
 .PHONY: bench

@@ -139,8 +139,7 @@ static int serve(const struct options *o, int listener, uint64_t first)
         result = FCGX_InitRequest(&request, listener, 0);
     for (uint64_t content = first; result == 0 && FCGX_Accept_r(&request) == 0; content++) {
         discard_body(request.in);
-        result = acquire_call(&acquire, o->user, (uint64_t)o->run, o->create ? content : 0,
-                              o->create);
+        result = acquire_call(&acquire, (uint64_t)o->run, o->create ? content : 0, o->create);
         if (result == 0)
             result = FCGX_PutStr((const char *)answer.data, (int)answer.len, request.out) < 0;
         FCGX_Finish_r(&request);
