@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -45,6 +46,19 @@ static int cgi_send(struct channel *c, const void *head, size_t head_size, const
     return io_write_all(STDOUT_FILENO, pieces, 2);
 }
 
+/* Apache's mod_cgid talks to the program over one socket for both directions, and to end with a
+ * part of the body unread would reset it: Apache would cut the answer short. So no more is taken,
+ * and what has come is thrown away, with the alarm of cgi_send() against a client that never ends.
+ * On a pipe, which has no such trouble, shutdown() just fails. */
+static void discard_input(void)
+{
+    char rest[4096];
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    (void)shutdown(STDIN_FILENO, SHUT_RD);
+    while (poll(&input, 1, 0) > 0 && read(STDIN_FILENO, rest, sizeof rest) > 0)
+        ;
+}
+
 /* The client learns that it is not its fault; the log, why. */
 static int refuse(struct channel *c, const struct failure *f)
 {
@@ -60,12 +74,24 @@ static int refuse(struct channel *c, const struct failure *f)
     return sent == 0 ? 0 : 1;
 }
 
+static int serve(const struct settings *settings, struct channel *c)
+{
+    struct responder r;
+    struct failure f = {0};
+    int result = 0;
+    if (responder_open(&r, settings, &f) == 0)
+        responder_serve(&r, environ, c);
+    else
+        result = refuse(c, &f);
+    responder_close(&r);
+    return result;
+}
+
 int cgi_run(const char *settings_path)
 {
     struct cgi_channel c = {
         .channel = {.read = cgi_read, .send = cgi_send, .needs_length = true},
     };
-    struct responder r;
     struct settings settings;
     struct failure f = {0};
     char why[512];
@@ -77,13 +103,7 @@ int cgi_run(const char *settings_path)
     c.timeout = (unsigned)settings.body_timeout;
     /* The names were checked when the settings were read. */
     (void)log_open(settings.log, settings.log_level);
-    if (got != 0)
-        return refuse(&c.channel, &f);
-    int result = 0;
-    if (responder_open(&r, &settings, &f) == 0)
-        responder_serve(&r, environ, &c.channel);
-    else
-        result = refuse(&c.channel, &f);
-    responder_close(&r);
+    int result = got == 0 ? serve(&settings, &c.channel) : refuse(&c.channel, &f);
+    discard_input();
     return result;
 }
