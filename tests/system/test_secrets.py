@@ -74,6 +74,7 @@ def used_site(install, run_directory):
             "log_parameter_max_length_on_error": "-1",
             "log_error_verbosity": "verbose",
         },
+        web_log_level="debug",
     )
     try:
         site.start()

@@ -134,7 +134,9 @@ class Client:
             try:
                 self.connection.request(method, uri, body=body, headers=headers)
             except (ConnectionError, ssl.SSLEOFError):
-                pass  # a server may refuse a large body before it has read it: the answer is there
+                if self.connection.sock is None:
+                    raise  # nobody listens
+                # A server may refuse a large body before it has read it: the answer is there.
             response = self.connection.getresponse()
             answer = Answer(response.status, response.headers, response.read())
         except (http.client.HTTPException, OSError) as error:

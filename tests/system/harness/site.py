@@ -39,6 +39,8 @@ class Install:
         data = os.path.dirname(self._find("speke-fcgi/sql/roles.sql"))
         self.sql = data
         self.examples = os.path.join(os.path.dirname(data), "examples")
+        if not os.path.exists(os.path.join(self.examples, "apache")):
+            self.examples = TOP
 
     def _find(self, pattern):
         found = glob.glob(f"{self.root}/**/{pattern}", recursive=True)
@@ -58,8 +60,11 @@ class Site:
 
     WEB_KINDS = tuple(WAYS)
 
-    def __init__(self, install, directory, workers=4, settings=(), postgres=()):
+    def __init__(
+        self, install, directory, workers=4, settings=(), postgres=(), web_log_level="warn"
+    ):
         self.install, self.directory, self.workers = install, directory, workers
+        self.web_log_level = web_log_level
         self.password = {
             name: f"pw-{uuid.uuid4().hex}" for name in [*CLIENTS, STRANGER, "webauth"]
         }
@@ -86,6 +91,7 @@ class Site:
         os.chmod(self.directory, 0o755)
         self.authority = Authority(self.directory)
         self.certificate, self.certificate_key = self.authority.issue("server", "localhost", True)
+        self._own(self.certificate_key, 0o400)  # lighttpd reads it again when it is reloaded
         self.pg.create().start()
         self.pg.query("CREATE DATABASE speke", database="postgres")
         self.write_config()
@@ -208,6 +214,7 @@ class Site:
                 "role": "webauth",
                 "password": self.password["webauth"],
             },
+            log_level=self.web_log_level,
             **more,
         )
 

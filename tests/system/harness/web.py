@@ -58,6 +58,7 @@ class Parameters:
     ca: str
     webauth: dict = field(default_factory=dict)  # host, database, role, password
     processes: int = 2
+    log_level: str = "warn"  # Apache's; with "debug" lighttpd logs what it handles as well
     tls: bool = True
     edit: object = None  # for a control: a function on the text of the way's recipe
 
@@ -113,7 +114,7 @@ class Web:
                 "ServerName localhost",
                 f"User {USER}\nGroup {USER}" if USER else "",
                 f"ErrorLog {self.log}",
-                "LogLevel info",
+                f"LogLevel {p.log_level}",
                 "StartServers 1\nThreadsPerChild 32\nMaxRequestWorkers 128\nServerLimit 4",
                 f"ScriptSock {p.directory}/cgisock",
                 f"FcgidIPCDir {p.directory}/fcgid",
@@ -155,6 +156,10 @@ class Web:
             f'server.username = "{USER}"\nserver.groupname = "{USER}"' if USER else "",
             f'server.errorlog = "{self.log}"',
             f'server.upload-dirs = ("{self.uploads}")',
+            'debug.log-request-handling = "enable"\ndebug.log-request-header = "enable"\n'
+            'debug.log-response-header = "enable"'
+            if p.log_level == "debug"
+            else "",
             f'include "{p.examples}/lighttpd/speke-defaults.conf"',
             f'speke_examples := "{p.examples}/lighttpd"',
             f'speke_mount := "{MOUNT}"',
