@@ -103,15 +103,13 @@ static const char *content_id(const struct run *r)
     return r->version == SPEKE_V1 ? r->doc.id : r->doc.content_id;
 }
 
-static int fill_slot(struct keystore_slot *slot, const struct cpix_content_key *key,
-                     unsigned char *bytes, struct failure *f)
+/* The request's own IV, when the key has one. */
+static int take_given_iv(struct keystore_slot *slot, const struct cpix_content_key *key,
+                         struct failure *f)
 {
-    slot->kid = key->kid;
-    slot->scheme = scheme_name(key->scheme);
-    slot->key = bytes;
+    size_t len;
     if (key->explicit_iv == NULL || key->explicit_iv[0] == '\0')
         return 0;
-    size_t len;
     if (base64_decode(key->explicit_iv, strlen(key->explicit_iv), slot->iv, sizeof slot->iv,
                       &len) != 0 ||
         len != sizeof slot->iv)
@@ -130,7 +128,11 @@ static int make_slots(struct run *r, struct failure *f)
     if (r->slots == NULL || r->keys == NULL)
         return fail_memory(f);
     for (size_t i = 0; i < count; i++) {
-        if (fill_slot(&r->slots[i], &r->doc.keys[i], r->keys + i * KEYSTORE_KEY_BYTES, f) != 0)
+        struct keystore_slot *slot = &r->slots[i];
+        slot->kid = r->doc.keys[i].kid;
+        slot->scheme = scheme_name(r->doc.keys[i].scheme);
+        slot->key = r->keys + i * KEYSTORE_KEY_BYTES;
+        if (take_given_iv(slot, &r->doc.keys[i], f) != 0)
             return -1;
     }
     return 0;
@@ -181,13 +183,20 @@ static int take_keys(struct run *r, struct failure *f)
 {
     for (size_t i = 0; i < r->doc.key_count; i++) {
         struct cpix_content_key *key = &r->doc.keys[i];
-        key->key = r->slots[i].key;
-        if (r->slots[i].iv_given || !wants_iv(r, i))
+        struct keystore_slot *slot = &r->slots[i];
+        key->key = slot->key;
+        if (slot->iv_given) {
+            /* The store has put the kept IV into the slot; in this answer the given one counts. */
+            if (take_given_iv(slot, key, f) != 0)
+                return -1;
+            continue;
+        }
+        if (!wants_iv(r, i))
             continue;
         char *text = arena_alloc(&r->x->arena, BASE64_SIZE(KEYSTORE_IV_BYTES));
         if (text == NULL)
             return fail_memory(f);
-        base64_encode(r->slots[i].iv, KEYSTORE_IV_BYTES, text);
+        (void)base64_encode(slot->iv, KEYSTORE_IV_BYTES, text); /* the length is known */
         key->explicit_iv = text;
     }
     return 0;
