@@ -22,7 +22,7 @@ struct exchange {
 
 struct exchange_request {
     const char *speke_version; /* value of X-Speke-Version, NULL when absent */
-    const char *remote_user;   /* NULL or "" when the web server authenticated nobody */
+    const char *remote_user;   /* never NULL or "": who has no name is not let in here */
     const char *remote_addr;
     const char *base_url; /* scheme, host and mount point, without a slash at the end */
     const void *body;
