@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 keystore_tests = \
+	tests/unit/test_keystore_acquire \
+	tests/unit/test_keystore_kek \
 	tests/unit/test_keystore_keyring \
+	tests/unit/test_keystore_outage \
 	tests/unit/test_keystore_seal
 if HAVE_CMOCKA
 check_PROGRAMS += $(keystore_tests)
@@ -9,9 +12,25 @@ endif
 keystore_test_libraries = src/keystore/libkeystore.a src/base/libbase.a $(CMOCKA_LIBS) \
 	$(OPENSSL_LIBS) $(LIBPQ_LIBS)
 
+keystore_fixture = tests/unit/keystore_fixture.c tests/unit/keystore_fixture.h
+keystore_fixture_cppflags = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
+	-DTEST_SOURCE_DIR='"$(abs_top_srcdir)"'
+
+tests_unit_test_keystore_acquire_SOURCES = tests/unit/test_keystore_acquire.c $(keystore_fixture)
+tests_unit_test_keystore_acquire_CPPFLAGS = $(keystore_fixture_cppflags)
+tests_unit_test_keystore_acquire_LDADD = $(keystore_test_libraries)
+
+tests_unit_test_keystore_kek_SOURCES = tests/unit/test_keystore_kek.c $(keystore_fixture)
+tests_unit_test_keystore_kek_CPPFLAGS = $(keystore_fixture_cppflags)
+tests_unit_test_keystore_kek_LDADD = $(keystore_test_libraries)
+
 tests_unit_test_keystore_keyring_SOURCES = tests/unit/test_keystore_keyring.c
 tests_unit_test_keystore_keyring_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_keystore_keyring_LDADD = $(keystore_test_libraries)
+
+tests_unit_test_keystore_outage_SOURCES = tests/unit/test_keystore_outage.c $(keystore_fixture)
+tests_unit_test_keystore_outage_CPPFLAGS = $(keystore_fixture_cppflags)
+tests_unit_test_keystore_outage_LDADD = $(keystore_test_libraries)
 
 tests_unit_test_keystore_seal_SOURCES = tests/unit/test_keystore_seal.c
 tests_unit_test_keystore_seal_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
