@@ -12,9 +12,13 @@
 
 /* A number is given out when an event is written and seen when it commits, so a lower one may turn
  * up after a higher one, but not WINDOW numbers later. */
-enum { WINDOW = 1024, LINES_MAX = 64 * 1024 * 1024, PAUSE_SECONDS = 1, TAIL_MAX = 100000 };
-
-static const char DEFAULT_NUMBER[] = "20";
+enum {
+    WINDOW = 1024,
+    LINES_MAX = 64 * 1024 * 1024,
+    PAUSE_SECONDS = 1,
+    TAIL_MAX = 100000,
+    DEFAULT_NUMBER = 20
+};
 
 #define SELECTION                                                                                \
     "SELECT event_id, to_char(at AT TIME ZONE 'UTC', '" CTL_TIME "') AS at, event, status, "     \
@@ -103,29 +107,37 @@ static int print_table(struct tail *tail, const json_t *rows)
     return code;
 }
 
-/* Prints the rows not seen before. */
-static int print_new(const struct ctl *ctl, struct tail *tail, json_t *rows)
+/* Marks an event as seen. Returns whether it had not been. */
+static bool mark(struct tail *tail, const json_t *row)
+{
+    const json_int_t id = json_integer_value(json_object_get(row, "event_id"));
+    const bool is_new = tail->seen[id % WINDOW] != id;
+    tail->seen[id % WINDOW] = id;
+    tail->highest = id > tail->highest ? id : tail->highest;
+    return is_new;
+}
+
+/* Prints the rows not seen before, but for the first ones, of which there are skip. */
+static int print_new(const struct ctl *ctl, struct tail *tail, const json_t *rows, size_t skip)
 {
     int code = CTL_DONE;
-    for (size_t i = 0; i < json_array_size(rows) && code == CTL_DONE;) {
-        json_t *row = json_array_get(rows, i);
-        const json_int_t id = json_integer_value(json_object_get(row, "event_id"));
-        if (tail->seen[id % WINDOW] == id) {
-            if (json_array_remove(rows, i) != 0)
-                code = ctl_fail_memory();
-            continue;
-        }
-        tail->seen[id % WINDOW] = id;
-        tail->highest = id > tail->highest ? id : tail->highest;
-        if (ctl->json)
-            code = output_json_line(json_incref(row));
-        i++;
+    size_t i;
+    json_t *row;
+    json_t *news = json_array();
+    json_array_foreach(rows, i, row)
+    {
+        if (mark(tail, row) && i >= skip && json_array_append(news, row) != 0)
+            code = ctl_fail_memory();
     }
-    if (code == CTL_DONE && !ctl->json && json_array_size(rows) > 0)
-        code = print_table(tail, rows);
-    if (fflush(stdout) != 0)
-        code = CTL_FAILED;
-    return code;
+    json_array_foreach(news, i, row)
+    {
+        if (ctl->json && code == CTL_DONE)
+            code = output_json_line(json_incref(row));
+    }
+    if (!ctl->json && code == CTL_DONE && json_array_size(news) > 0)
+        code = print_table(tail, news);
+    json_decref(news);
+    return code == CTL_DONE && fflush(stdout) != 0 ? CTL_FAILED : code; /* main() says why */
 }
 
 /* Runs until it is interrupted or the database goes away. */
@@ -139,7 +151,7 @@ static int follow(const struct ctl *ctl, PGconn *db, struct tail *tail)
         (void)snprintf(from, sizeof from, "%" JSON_INTEGER_FORMAT, tail->highest - WINDOW);
         json_t *rows = database_list(db, &code, NEW_ONES, 1, parameters);
         if (rows != NULL)
-            code = print_new(ctl, tail, rows);
+            code = print_new(ctl, tail, rows, 0);
         json_decref(rows);
     }
     return code;
@@ -149,19 +161,24 @@ static int run_tail(struct ctl *ctl, const struct ctl_arguments *args)
 {
     struct tail tail = {.head = true};
     const char *number = option_value(args, "number");
-    long n;
+    const bool following = option_given(args, "follow");
+    long n = DEFAULT_NUMBER;
+    char limit[32];
+    const char *const parameters[] = {limit};
     int code;
     if (number != NULL && option_number(number, 1, TAIL_MAX, &n) != 0)
         return ctl_fail(CTL_USAGE, "--number: a number from 1 to %d", TAIL_MAX);
-    const char *const parameters[] = {number != NULL ? number : DEFAULT_NUMBER};
+    /* Whoever follows has to know what was there before. */
+    (void)snprintf(limit, sizeof limit, "%ld", following && n < WINDOW ? (long)WINDOW : n);
     PGconn *db = database_open(ctl, &code);
     if (db == NULL)
         return code;
     json_t *rows = database_list(db, &code, LAST_ONES, 1, parameters);
+    const size_t count = json_array_size(rows);
     if (rows != NULL)
-        code = print_new(ctl, &tail, rows);
+        code = print_new(ctl, &tail, rows, count > (size_t)n ? count - (size_t)n : 0);
     json_decref(rows);
-    if (code == CTL_DONE && option_given(args, "follow"))
+    if (code == CTL_DONE && following)
         code = follow(ctl, db, &tail);
     PQfinish(db);
     return code;

@@ -46,7 +46,7 @@ static char *new_password(const struct ctl_arguments *args)
 {
     if (option_given(args, "generate"))
         return password_generate();
-    return password_ask("Password of the client: ", true);
+    return password_ask("Password of the client", true);
 }
 
 /* Puts the hashes where they are wanted. The file comes last: when it fails, the transaction that

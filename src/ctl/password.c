@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/rand.h>
-#include <openssl/ui.h>
+#include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "base/secret.h"
@@ -44,6 +46,9 @@ static char *accept(char *password)
     return NULL;
 }
 
+/* The signal that came while the terminal was silent, 0 for none. */
+static volatile sig_atomic_t caught;
+
 /* Reads byte by byte, so that nothing of what follows the line is taken and no buffer outside the
  * secure heap holds a copy. */
 static char *read_line(int fd, const char *source)
@@ -54,10 +59,11 @@ static char *read_line(int fd, const char *source)
     size_t n = 0;
     while (n < PASSWORD_SIZE) {
         ssize_t got = read(fd, password + n, 1);
-        if (got < 0 && errno == EINTR)
+        if (got < 0 && errno == EINTR && caught == 0)
             continue;
         if (got < 0) {
-            (void)ctl_fail(CTL_FAILED, "%s: %s", source, strerror(errno));
+            if (caught == 0)
+                (void)ctl_fail(CTL_FAILED, "%s: %s", source, strerror(errno));
             password_free(password);
             return NULL;
         }
@@ -65,7 +71,7 @@ static char *read_line(int fd, const char *source)
             password[n] = '\0';
             if (n > 0 && password[n - 1] == '\r')
                 password[n - 1] = '\0';
-            return accept(password);
+            return password;
         }
         n++;
     }
@@ -74,20 +80,77 @@ static char *read_line(int fd, const char *source)
     return NULL;
 }
 
-char *password_ask(const char *prompt, bool confirm)
+static void catch_signal(int number)
 {
-    if (!isatty(STDIN_FILENO))
-        return read_line(STDIN_FILENO, "standard input");
-    char *password = allocate();
-    if (password == NULL)
-        return NULL;
-    /* OpenSSL's own dialogue: no echo, the terminal put right again after a signal. */
-    if (UI_UTIL_read_pw_string(password, PASSWORD_SIZE, prompt, confirm) != 0) {
-        (void)ctl_fail(CTL_FAILED, "no password was given, or not the same one twice");
-        password_free(password);
+    caught = number;
+}
+
+static const int SIGNALS[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
+enum { SIGNAL_COUNT = sizeof SIGNALS / sizeof SIGNALS[0] };
+
+/* One line from the terminal without echo. Echo is off before the prompt is there, and on again
+ * whatever signal comes, which is obeyed only then. */
+static char *ask_once(int tty, const char *prompt, const char *more)
+{
+    struct termios loud, silent;
+    struct sigaction before[SIGNAL_COUNT];
+    struct sigaction action = {.sa_handler = catch_signal}; /* no SA_RESTART: read() must end */
+    char *password = NULL;
+    if (tcgetattr(tty, &loud) != 0) {
+        (void)ctl_fail(CTL_FAILED, "/dev/tty: %s", strerror(errno));
         return NULL;
     }
-    return accept(password);
+    silent = loud;
+    silent.c_lflag &= ~(tcflag_t)ECHO;
+    caught = 0;
+    for (size_t i = 0; i < SIGNAL_COUNT; i++)
+        (void)sigaction(SIGNALS[i], &action, &before[i]); /* these numbers can be caught */
+    if (tcsetattr(tty, TCSAFLUSH, &silent) == 0 && dprintf(tty, "%s%s: ", prompt, more) > 0)
+        password = read_line(tty, "terminal");
+    /* A terminal that is gone needs neither. */
+    (void)tcsetattr(tty, TCSAFLUSH, &loud);
+    (void)dprintf(tty, "\n");
+    for (size_t i = 0; i < SIGNAL_COUNT; i++)
+        (void)sigaction(SIGNALS[i], &before[i], NULL);
+    if (caught != 0) {
+        password_free(password);
+        (void)raise(caught);
+        return NULL;
+    }
+    return password;
+}
+
+static char *ask_terminal(int tty, const char *prompt, bool confirm)
+{
+    char *password = ask_once(tty, prompt, "");
+    if (password == NULL)
+        return NULL;
+    if (!confirm)
+        return accept(password);
+    char *again = ask_once(tty, prompt, ", again");
+    const bool same = again != NULL && strcmp(password, again) == 0;
+    password_free(again);
+    if (same)
+        return accept(password);
+    (void)ctl_fail(CTL_FAILED, "not the same password twice");
+    password_free(password);
+    return NULL;
+}
+
+char *password_ask(const char *prompt, bool confirm)
+{
+    if (!isatty(STDIN_FILENO)) {
+        char *password = read_line(STDIN_FILENO, "standard input");
+        return password != NULL ? accept(password) : NULL;
+    }
+    int tty = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (tty < 0) {
+        (void)ctl_fail(CTL_FAILED, "/dev/tty: %s", strerror(errno));
+        return NULL;
+    }
+    char *password = ask_terminal(tty, prompt, confirm);
+    (void)close(tty); /* nothing that could be lost */
+    return password;
 }
 
 char *password_from_file(const char *path)
@@ -99,7 +162,7 @@ char *password_from_file(const char *path)
     }
     char *password = read_line(fd, path);
     (void)close(fd); /* read only: nothing can be lost */
-    return password;
+    return password != NULL ? accept(password) : NULL;
 }
 
 char *password_copy(const char *text)

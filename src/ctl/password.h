@@ -13,8 +13,8 @@ enum { PASSWORD_SIZE = 512 };
  * password_free(), or NULL when it has said why there is none. A password that is empty, does not
  * fit or holds control characters is refused. */
 
-/* Asks on the terminal, twice when confirm is set; when standard input is no terminal, takes its
- * first line instead. */
+/* Asks on the terminal ("PROMPT: "), twice when confirm is set; when standard input is no terminal,
+ * takes its first line instead. */
 char *password_ask(const char *prompt, bool confirm);
 /* The first line of a file. */
 char *password_from_file(const char *path);

@@ -137,7 +137,7 @@ static char *find_password(const struct ctl_arguments *args)
     if (environment != NULL)
         return password_copy(environment);
     if (isatty(STDIN_FILENO))
-        return password_ask("Password: ", false);
+        return password_ask("Password", false);
     (void)ctl_fail(CTL_FAILED, "no password: --password-file FILE, SPEKE_PASSWORD or a terminal");
     return NULL;
 }

@@ -14,7 +14,8 @@ static int run_add(struct ctl *ctl, const struct ctl_arguments *args)
         return code;
     json_t *rows = database_list(db, &code, "SELECT speke.tenant_add($1) AS tenant_id", 1,
                                  parameters);
-    ctl_say(ctl, rows != NULL ? "tenant \"%s\" added" : "tenant \"%s\" not added", parameters[0]);
+    if (rows != NULL)
+        ctl_say(ctl, "tenant \"%s\" added", parameters[0]);
     if (rows != NULL && ctl->json)
         code = output_object(ctl, CTL_COLUMNS(COLUMNS), json_incref(json_array_get(rows, 0)));
     json_decref(rows);
