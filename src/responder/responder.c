@@ -50,6 +50,9 @@ int responder_open(struct responder *r, const struct settings *settings, struct 
     buf_init(&r->head, ANSWER_HEAD_MAX);
     buf_init(&r->result.body, DOCUMENT_MAX);
     (void)umask(077); /* returns the mask before, which nobody needs */
+    /* OpenSSL would abort the process. */
+    if ((settings->secure_heap & (settings->secure_heap - 1)) != 0)
+        return fail_internal(f, "secure_heap: %ld is no power of two", settings->secure_heap);
     if (secret_setup((size_t)settings->secure_heap, f) != 0)
         return -1;
     cpix_setup();

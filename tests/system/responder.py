@@ -8,11 +8,18 @@ import socket
 import subprocess
 import tempfile
 
+import pytest
 from fcgi_client import fetch
 from harness.process import Process, children, log_text, wait_until
 from harness.web import USER
 
 NOWHERE = {"database": "host=/nonexistent dbname=speke", "kek_file": "/nonexistent/kek"}
+
+
+@pytest.fixture(scope="session")
+def program(request):
+    """SPEKE_RESPONDER names another binary than the one that is installed."""
+    return os.environ.get("SPEKE_RESPONDER") or request.getfixturevalue("install").program
 
 
 class Spawned(Process):

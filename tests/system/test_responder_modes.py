@@ -12,15 +12,9 @@ import fcgi_client as f
 import pytest
 from harness.process import ROOT, children, free_port, run, wait_until
 from harness.web import USER
-from responder import Responder
+from responder import Responder, program  # noqa: F401 (a fixture)
 
 IDLE_END = 1.0  # seconds within which an idle process has to be gone
-
-
-@pytest.fixture(scope="session")
-def program(request):
-    """SPEKE_RESPONDER names another binary than the one that is installed."""
-    return os.environ.get("SPEKE_RESPONDER") or request.getfixturevalue("install").program
 
 
 @pytest.fixture
