@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/arena.h"
 
-#include <openssl/crypto.h>
 #include <stdalign.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/secret.h"
 
 enum { BLOCK_SIZE = 64 * 1024 };
 
@@ -73,7 +74,7 @@ static void release(struct arena *a, struct arena_block *keep)
     struct arena_block *block = a->blocks;
     while (block != NULL) {
         struct arena_block *next = block->next;
-        OPENSSL_cleanse(block->data, block->used);
+        secret_wipe(block->data, block->used);
         if (block != keep)
             free(block);
         block = next;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/buf.h"
 
-#include <openssl/crypto.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/base64.h"
+#include "base/secret.h"
 
 enum { FIRST_ALLOCATION = 256 };
 
@@ -21,7 +21,7 @@ void buf_free(struct buf *b)
     if (b == NULL)
         return;
     if (b->data != NULL) {
-        OPENSSL_cleanse(b->data, b->cap);
+        secret_wipe(b->data, b->cap);
         free(b->data);
     }
     buf_init(b, b->max);
@@ -30,7 +30,7 @@ void buf_free(struct buf *b)
 void buf_clear(struct buf *b)
 {
     if (b->data != NULL)
-        OPENSSL_cleanse(b->data, b->len);
+        secret_wipe(b->data, b->len);
     b->len = 0;
     b->failed = false;
 }
@@ -52,7 +52,7 @@ static bool grow(struct buf *b, size_t need)
         return false;
     if (b->data != NULL) {
         memcpy(data, b->data, b->len);
-        OPENSSL_cleanse(b->data, b->cap);
+        secret_wipe(b->data, b->cap);
         free(b->data);
     }
     b->data = data;

