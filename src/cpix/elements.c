@@ -27,11 +27,11 @@ static void undo_ampersands(char *value)
     }
 }
 
-/* A copy of the value in the arena; NULL with the failure set when it is full. */
-static const char *copy_value(struct reader *r, const struct tag_attribute *a)
+/* A copy of n bytes of an attribute's value or of a namespace, which is one, in the arena; NULL
+ * with the failure set when it is full. */
+static const char *copy_value(struct reader *r, const char *text, size_t n)
 {
-    const size_t n = (size_t)(a->value_end - a->value);
-    char *value = arena_strndup(r->arena, a->value, n);
+    char *value = arena_strndup(r->arena, text, n);
     if (value == NULL)
         (void)fail_memory(r->f);
     else if (memchr(value, '&', n) != NULL)
@@ -39,10 +39,15 @@ static const char *copy_value(struct reader *r, const struct tag_attribute *a)
     return value;
 }
 
+static size_t value_size(const struct tag_attribute *a)
+{
+    return (size_t)(a->value_end - a->value);
+}
+
 static const char *copy_text(struct reader *r, const char *text)
 {
-    if (text == NULL || text[0] == '\0')
-        return text == NULL ? NULL : "";
+    if (text[0] == '\0')
+        return "";
     const char *copy = arena_strndup(r->arena, text, strlen(text));
     if (copy == NULL)
         (void)fail_memory(r->f);
@@ -63,7 +68,7 @@ static int take_attributes(struct reader *r, const struct tag *tag, const struct
         size_t j = 0;
         while (j < count && (a->name_space != NULL || strcmp(a->name, wanted[j].name) != 0))
             j++;
-        if (j < count && (*wanted[j].value = copy_value(r, a)) == NULL)
+        if (j < count && (*wanted[j].value = copy_value(r, a->value, value_size(a))) == NULL)
             return -1;
     }
     return 0;
@@ -78,10 +83,10 @@ static int keep_attributes(struct reader *r, const struct tag *tag, struct cpix_
         const struct tag_attribute *a = &tag->attributes[i];
         struct cpix_attribute *item = &kept->items[i];
         item->name = copy_text(r, a->name);
-        item->name_space = copy_text(r, a->name_space);
-        item->value = copy_value(r, a);
-        if (item->name == NULL || item->value == NULL ||
-            (a->name_space != NULL && item->name_space == NULL))
+        item->value = copy_value(r, a->value, value_size(a));
+        if (a->name_space != NULL)
+            item->name_space = copy_value(r, a->name_space, strlen(a->name_space));
+        if (failed(r->f))
             return -1;
         kept->count++;
     }
@@ -119,6 +124,13 @@ static void *add(struct reader *r, void *items, size_t *count, size_t size)
     return (char *)*list + n * size;
 }
 
+/* The element at hand is not counted yet, so the list that it stands in is named. */
+static int too_many(struct reader *r, const struct tag *tag, const char *text)
+{
+    r->depth--;
+    return reader_refuse(r, 422, tag->line, text);
+}
+
 static int start_list(struct reader *r, const struct tag *tag, struct cpix_list *list)
 {
     const char *id = NULL;
@@ -147,7 +159,7 @@ static int end_certificate(struct reader *r, const char *text)
 static int start_delivery(struct reader *r, const struct tag *tag)
 {
     if (r->doc->delivery_count == r->limits->recipients)
-        return reader_refuse(r, 422, tag->line, "Too many DeliveryData elements");
+        return too_many(r, tag, "Too many DeliveryData elements");
     struct cpix_delivery *d = add(r, &r->doc->deliveries, &r->doc->delivery_count, sizeof *d);
     if (d == NULL)
         return -1;
@@ -195,7 +207,7 @@ static int end_plain_value(struct reader *r, const char *text)
 static int start_key(struct reader *r, const struct tag *tag)
 {
     if (r->doc->key_count == r->limits->keys)
-        return reader_refuse(r, 422, tag->line, "Too many ContentKey elements");
+        return too_many(r, tag, "Too many ContentKey elements");
     struct cpix_content_key *key = add(r, &r->doc->keys, &r->doc->key_count, sizeof *key);
     if (key == NULL)
         return -1;
@@ -263,7 +275,7 @@ static int end_placeholder(struct reader *r, const char *text)
 static int start_system(struct reader *r, const struct tag *tag)
 {
     if (r->doc->system_count == r->limits->systems)
-        return reader_refuse(r, 422, tag->line, "Too many DRMSystem elements");
+        return too_many(r, tag, "Too many DRMSystem elements");
     struct cpix_drm_system *system = add(r, &r->doc->systems, &r->doc->system_count,
                                          sizeof *system);
     if (system == NULL)
@@ -323,7 +335,7 @@ static const struct element SYSTEM_LIST = {.name_space = CPIX_NAMESPACE,
 static int start_period(struct reader *r, const struct tag *tag)
 {
     if (r->doc->period_count == r->limits->keys)
-        return reader_refuse(r, 422, tag->line, "Too many ContentKeyPeriod elements");
+        return too_many(r, tag, "Too many ContentKeyPeriod elements");
     struct cpix_period *p = add(r, &r->doc->periods, &r->doc->period_count, sizeof *p);
     if (p == NULL)
         return -1;
@@ -390,12 +402,9 @@ static int start_filter(struct reader *r, const struct tag *tag)
         return -1;
     *filter = (struct cpix_filter){.kind = filter_kind(tag), .line = tag->line};
     filter->name = copy_text(r, tag->name);
-    if (filter->name == NULL)
-        return -1;
-    if (tag->name_space != NULL && strcmp(tag->name_space, CPIX_NAMESPACE) == 0)
-        filter->name_space = CPIX_NAMESPACE;
-    else if (tag->name_space != NULL &&
-             (filter->name_space = copy_text(r, tag->name_space)) == NULL)
+    if (tag->name_space != NULL)
+        filter->name_space = copy_value(r, tag->name_space, strlen(tag->name_space));
+    if (failed(r->f))
         return -1;
     return keep_attributes(r, tag, &filter->attributes);
 }
@@ -417,7 +426,7 @@ static int end_filter(struct reader *r, const char *text)
 static int start_rule(struct reader *r, const struct tag *tag)
 {
     if (r->doc->rule_count == r->limits->keys)
-        return reader_refuse(r, 422, tag->line, "Too many ContentKeyUsageRule elements");
+        return too_many(r, tag, "Too many ContentKeyUsageRule elements");
     struct cpix_rule *rule = add(r, &r->doc->rules, &r->doc->rule_count, sizeof *rule);
     if (rule == NULL)
         return -1;

@@ -117,6 +117,13 @@ static int check_namespaces(struct reader *r, int line, size_t declared)
     return 0;
 }
 
+static int refuse_root(struct reader *r, const struct tag *tag)
+{
+    (void)fail(r->f, 400, "The root element is not CPIX in namespace " CPIX_NAMESPACE);
+    return fail_because(r->f, "%.64s in namespace %.64s, line %d", tag->name,
+                        tag->name_space == NULL ? "(none)" : tag->name_space, tag->line);
+}
+
 static int start_element(struct reader *r, struct tag *tag, size_t declared)
 {
     const size_t deepest = r->limits->depth < CPIX_DEEPEST ? r->limits->depth : CPIX_DEEPEST;
@@ -129,8 +136,7 @@ static int start_element(struct reader *r, struct tag *tag, size_t declared)
     else if (is_element(&CPIX_ROOT, tag))
         tag->element = &CPIX_ROOT;
     else
-        return reader_refuse(r, 400, tag->line,
-                             "The root element is not CPIX in namespace " CPIX_NAMESPACE);
+        return refuse_root(r, tag);
     r->levels[r->depth++] = (struct level){.element = tag->element, .namespaces = declared};
     return tag->element != NULL && tag->element->start != NULL ? tag->element->start(r, tag) : 0;
 }
@@ -187,7 +193,8 @@ static void on_text(void *context, const xmlChar *text, int n)
         buf_put(&r->text, text, (size_t)n);
 }
 
-/* cpix_scan() has refused what leads here; if it should have been mistaken, this has not. */
+/* cpix_scan() has refused what leads here; if it should be mistaken once, nothing is declared all
+ * the same. */
 static void on_doctype(void *context, const xmlChar *name, const xmlChar *id, const xmlChar *system)
 {
     struct reader *r = context;
@@ -196,17 +203,8 @@ static void on_doctype(void *context, const xmlChar *name, const xmlChar *id, co
     (void)system;
     if (r->stopped)
         return;
-    (void)reader_refuse(r, 400, xmlSAX2GetLineNumber(r->parser),
-                        "A document type declaration is not allowed");
+    (void)reader_refuse(r, 400, xmlSAX2GetLineNumber(r->parser), "A DOCTYPE is not allowed");
     stop(r);
-}
-
-static void on_entity(void *context, const xmlChar *name, int type, const xmlChar *id,
-                      const xmlChar *system, xmlChar *content)
-{
-    (void)type;
-    (void)content;
-    on_doctype(context, name, id, system);
 }
 
 static void on_error(void *context, error_pointer error)
@@ -227,8 +225,6 @@ static const xmlSAXHandler HANDLER = {
     .ignorableWhitespace = on_text,
     .cdataBlock = on_text,
     .internalSubset = on_doctype,
-    .externalSubset = on_doctype,
-    .entityDecl = on_entity,
     .serror = on_error,
 };
 
@@ -328,6 +324,7 @@ static const char *words_for(int error)
     case XML_ERR_DOCUMENT_END:
         return "something follows the root element";
     case XML_ERR_TAG_NAME_MISMATCH:
+        return "start and end tag do not match";
     case XML_ERR_TAG_NOT_FINISHED:
         return "an element is not closed";
     case XML_ERR_ATTRIBUTE_REDEFINED:
@@ -375,18 +372,24 @@ static int parse(struct reader *r, size_t size)
     return failed(r->f) ? -1 : refuse_xml(r);
 }
 
+int reader_parse(const char *bytes, size_t size, const struct cpix_limits *limits,
+                 struct arena *arena, struct cpix_document *doc, struct failure *f)
+{
+    struct reader r = {.doc = doc, .arena = arena, .limits = limits, .f = f, .body = bytes};
+    buf_init(&r.text, size + 1);
+    const int result = parse(&r, size);
+    buf_free(&r.text);
+    return result;
+}
+
 int cpix_read(const void *bytes, size_t size, const struct cpix_limits *limits, struct arena *arena,
               struct cpix_document *doc, struct failure *f)
 {
-    struct reader r = {.doc = doc, .arena = arena, .limits = limits, .f = f, .body = bytes};
     *doc = (struct cpix_document){0};
     failure_clear(f);
     if (size > INT_MAX)
         return fail(f, 413, "The document is too large");
     if (cpix_scan(bytes, size, limits, f) != 0)
         return -1;
-    buf_init(&r.text, size + 1);
-    const int result = parse(&r, size);
-    buf_free(&r.text);
-    return result;
+    return reader_parse(bytes, size, limits, arena, doc, f);
 }

@@ -65,6 +65,11 @@ struct reader {
     int error, error_line;           /* libxml2's first error, 0 for none */
 };
 
+/* cpix_read() without the look at the bytes before, which the parser's own refusals must do
+ * without. *doc and *f are empty. */
+int reader_parse(const char *bytes, size_t size, const struct cpix_limits *limits,
+                 struct arena *arena, struct cpix_document *doc, struct failure *f);
+
 /* Sets the failure with path and line of the element at hand as its cause, and returns -1. */
 int reader_refuse(struct reader *r, int status, int line, const char *text);
 

@@ -121,7 +121,7 @@ static int check_markup(struct scan *s)
         return 0;
     }
     if (starts_with(s, "<!"))
-        return refuse(s, 400, "A document type declaration is not allowed");
+        return refuse(s, 400, "A DOCTYPE is not allowed");
     if (starts_with(s, "<?")) {
         skip_past(s, 2, "?>");
         return 0;
