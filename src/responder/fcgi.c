@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fastcgi.h>
+#include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -17,7 +19,11 @@
 enum {
     RECORD_MAX = 65528,   /* content of a record: a multiple of 8 needs no padding */
     RECORDS_AT_ONCE = 16, /* gathered into one write */
-    DRAIN_SECONDS = 2     /* what may be spent on a body that nobody wants */
+    DRAIN_SECONDS = 2,    /* what may be spent on a body that nobody wants */
+    /* What spills() tells of: an answer up to AT_ONCE with lighttpd's header is below 60 KiB, and
+     * 60 KiB and two pieces more are below 64 KiB. */
+    AT_ONCE = 56 * 1024,
+    PIECE = 2032
 };
 
 /* Records on their way to the peer. */
@@ -90,12 +96,61 @@ static int put_end(struct batch *b, int protocol_status)
     return flush(b, 2 * b->count + 1);
 }
 
+/* lighttpd 1.4.69 writes an answer to a temporary file as soon as it holds more than 64 KiB of it,
+ * which it can even for a fast client: with server.stream-response-body = 2 it stops reading at
+ * 60 KiB, but a record that was read in part does not count until it is whole. So what goes beyond
+ * AT_ONCE is sent in records so small, the next one only after the last one was read, that this
+ * cannot happen. Apache keeps answers in memory. */
+static bool spills(const FCGX_Request *request, size_t size)
+{
+    int domain = AF_UNSPEC;
+    socklen_t length = sizeof domain;
+    const char *server = FCGX_GetParam("SERVER_SOFTWARE", request->envp);
+    return size > AT_ONCE && (server == NULL || strncmp(server, "Apache", 6) != 0) &&
+           getsockopt(request->ipcFd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 &&
+           domain == AF_UNIX;
+}
+
+/* Waits until the socket can be written to. Returns 0, or -1 with errno. */
+static int wait_writable(int fd, long timeout)
+{
+    struct pollfd writable = {.fd = fd, .events = POLLOUT};
+    int ready;
+    do {
+        ready = poll(&writable, 1, (int)(timeout * 1000));
+    } while (ready < 0 && errno == EINTR);
+    if (ready == 0)
+        errno = ETIMEDOUT;
+    return ready > 0 ? 0 : -1;
+}
+
+/* With the smallest send buffer a Unix socket can be written to again when all was read. */
+static int send_in_pieces(struct batch *b, const unsigned char *p, size_t size, long timeout)
+{
+    const int smallest = 1;
+    if (flush(b, 2 * b->count) != 0 ||
+        setsockopt(b->fd, SOL_SOCKET, SO_SNDBUF, &smallest, sizeof smallest) != 0)
+        return -1;
+    for (size_t n; size > 0; p += n, size -= n) {
+        n = size < PIECE ? size : PIECE;
+        if (wait_writable(b->fd, timeout) != 0 || put_content(b, p, n) != 0 ||
+            flush(b, 2 * b->count) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int fcgi_send(struct channel *c, const void *head, size_t head_size, const void *body,
                      size_t body_size)
 {
     const FCGX_Request *request = &fcgi_of(c)->request;
+    const unsigned char *bytes = body;
     struct batch b = {.fd = request->ipcFd, .id = request->requestId};
-    if (put_content(&b, head, head_size) != 0 || put_content(&b, body, body_size) != 0)
+    const size_t at_once = spills(request, body_size) ? AT_ONCE : body_size;
+    if (put_content(&b, head, head_size) != 0 || put_content(&b, bytes, at_once) != 0)
+        return -1;
+    if (at_once < body_size &&
+        send_in_pieces(&b, bytes + at_once, body_size - at_once, fcgi_of(c)->timeout) != 0)
         return -1;
     return put_end(&b, FCGI_REQUEST_COMPLETE);
 }
@@ -132,7 +187,8 @@ static int set_timeouts(int fd, long seconds)
 
 char **fcgi_open(struct fcgi_channel *c, int fd, long timeout)
 {
-    *c = (struct fcgi_channel){.channel = {.read = fcgi_read, .send = fcgi_send}};
+    *c = (struct fcgi_channel){.channel = {.read = fcgi_read, .send = fcgi_send},
+                               .timeout = timeout};
     if (set_timeouts(fd, timeout) != 0) {
         (void)close(fd); /* nothing was exchanged that could be lost */
         return NULL;

@@ -14,6 +14,7 @@
 struct fcgi_channel {
     struct channel channel;
     FCGX_Request request;
+    long timeout; /* seconds */
 };
 
 /* Once in a process. Replaces the handlers of SIGPIPE, SIGTERM and SIGUSR1. Returns 0 or -1. */
