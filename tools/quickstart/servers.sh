@@ -7,7 +7,7 @@
 running() {
     local pid
     pid=$(head -n 1 "$1" 2>/dev/null) && [ -n "$pid" ] &&
-        tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF -- "$2"
+        { tr '\0' ' ' <"/proc/$pid/cmdline" | grep -qF -- "$2"; } 2>/dev/null
 }
 
 # end PIDFILE WORD NAME: SIGTERM, and SIGKILL after 15 seconds.
