@@ -9,7 +9,7 @@
 #include "base/base64.h"
 #include "base/secret.h"
 
-enum { FIRST_ALLOCATION = 256 };
+enum { FIRST_ALLOCATION = 1024 };
 
 void buf_init(struct buf *b, size_t max)
 {
@@ -40,12 +40,15 @@ bool buf_ok(const struct buf *b)
     return !b->failed;
 }
 
-/* realloc() could leave a copy behind, so a larger block is made and the old one is wiped. A block
- * has one byte more than cap, for the zero that formatting and encoding put behind their text. */
-static bool grow(struct buf *b, size_t need)
+/* Allocates more, so that n more bytes fit. realloc() could leave a copy behind, so a larger block
+ * is made and the old one is wiped. A block has one byte more than cap, for the zero that
+ * formatting and encoding put behind their text. */
+static bool grow(struct buf *b, size_t n)
 {
-    size_t cap = b->cap == 0 ? FIRST_ALLOCATION : b->cap;
-    while (cap < need)
+    if (n > b->max - b->len)
+        return false;
+    size_t cap = b->cap > 0 ? b->cap : b->max < FIRST_ALLOCATION ? b->max : FIRST_ALLOCATION;
+    while (cap < b->len + n)
         cap = cap > b->max / 2 ? b->max : cap * 2;
     unsigned char *data = cap < SIZE_MAX ? malloc(cap + 1) : NULL;
     if (data == NULL)
@@ -62,11 +65,10 @@ static bool grow(struct buf *b, size_t need)
 
 unsigned char *buf_room(struct buf *b, size_t n)
 {
-    if (b->failed || n > b->max - b->len) {
-        b->failed = true;
-        return NULL;
-    }
-    if ((b->data == NULL || b->len + n > b->cap) && !grow(b, b->len + n)) {
+    /* Nearly always there is room, and this is called thousands of times for an answer. */
+    if (!b->failed && b->data != NULL && n <= b->cap - b->len)
+        return b->data + b->len;
+    if (b->failed || !grow(b, n)) {
         b->failed = true;
         return NULL;
     }
