@@ -191,6 +191,8 @@ class Raw:
         plain = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if receive_buffer:
             plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+            # On loopback a segment is larger than such a window, and would come by timer only.
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1000)
         plain.settimeout(TIMEOUT)
         plain.connect((client.host, client.port))
         self.client = client
