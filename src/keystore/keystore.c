@@ -182,7 +182,7 @@ static int take_identity(struct keystore *ks, const char *user, const PGresult *
                          const struct identity **who, struct failure *f)
 {
     struct identity found = {0};
-    int64_t generation;
+    int64_t generation = 0;
     if (PQntuples(result) == 0)
         return store_unknown_client(user, f);
     if (read_identity(result, &found, &generation, f) != 0)

@@ -13,7 +13,7 @@
 static const char LABEL[] = "speke-fcgi content key 1";
 static const char CHECK_LABEL[] = "speke-fcgi kek check";
 
-enum { SCHEME_MAX_BYTES = 255, INTEGER_BYTES = 4, SEAL = 1, OPEN = 0 };
+enum { SCHEME_MAX_BYTES = 255, SEAL = 1, OPEN = 0 };
 
 struct sealer {
     EVP_CIPHER *cipher; /* fetched once: a fetch costs more than sealing does */
@@ -83,7 +83,7 @@ static unsigned char *put_bytes(unsigned char *p, const void *bytes, size_t n)
 static int begin(const struct sealer *s, const struct seal_row *row, const unsigned char *nonce,
                  int direction)
 {
-    unsigned char head[sizeof LABEL + 3 * INTEGER_BYTES + UUID_BYTES + 1 + SCHEME_MAX_BYTES];
+    unsigned char head[sizeof LABEL + 3 * sizeof(uint32_t) + UUID_BYTES + 1 + SCHEME_MAX_BYTES];
     const size_t scheme = strlen(row->scheme);
     const size_t content = strlen(row->content_id);
     if (scheme > SCHEME_MAX_BYTES || content > INT_MAX)
