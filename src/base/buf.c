@@ -43,7 +43,7 @@ bool buf_ok(const struct buf *b)
 /* Allocates more, so that n more bytes fit. realloc() could leave a copy behind, so a larger block
  * is made and the old one is wiped. A block has one byte more than cap, for the zero that
  * formatting and encoding put behind their text. */
-static bool grow(struct buf *b, size_t n)
+__attribute__((cold, noinline)) static bool grow(struct buf *b, size_t n)
 {
     if (n > b->max - b->len)
         return false;
