@@ -39,8 +39,6 @@ class Install:
         data = os.path.dirname(self._find("speke-fcgi/sql/roles.sql"))
         self.sql = data
         self.examples = os.path.join(os.path.dirname(data), "examples")
-        if not os.path.exists(os.path.join(self.examples, "apache")):
-            self.examples = TOP
 
     def _find(self, pattern):
         found = glob.glob(f"{self.root}/**/{pattern}", recursive=True)
