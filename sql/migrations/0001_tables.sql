@@ -172,7 +172,7 @@ CREATE TABLE speke.audit_event (
 );
 CREATE INDEX audit_event_at ON speke.audit_event USING brin (at);
 COMMENT ON TABLE speke.audit_event IS
-    'What happened. A release is written in the transaction that gives the keys out. Append only; never holds key material.';
+    'What happened. A release is written in the transaction that hands the keys to the service, before the answer is sent: whether the client received it is not known here. Append only; never holds key material.';
 COMMENT ON COLUMN speke.audit_event.event_id IS
     'Number in the order of writing; gaps come from transactions that did not happen';
 COMMENT ON COLUMN speke.audit_event.at IS 'Start of the transaction';

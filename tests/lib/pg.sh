@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=sh
 # A private PostgreSQL cluster that listens on a Unix socket in its own directory and nowhere
 # else. To be sourced by a POSIX shell; root runs it as user postgres.
 #
@@ -6,8 +7,9 @@
 #   pg_start DIR [OPT]    makes DIR (which must not exist, and be short: it holds the socket) a
 #                         cluster and starts it. OPT are further arguments of postgres. Exports
 #                         PGHOST, PGPORT and PGUSER=postgres, the superuser; everybody is trusted.
-#   pg_load DB [USER]     creates database DB and loads the schema: with the group roles, or, when
-#                         USER is given, as that role alone, which then owns the database
+#   pg_load DB [USER]     creates database DB and loads the schema: with the group roles, as PG_DBA
+#                         (default: postgres), or, when USER is given, as that role alone, which
+#                         then owns the database
 #   pg_restart, pg_stop   pg_stop removes DIR as well
 #
 # SPEKE_SQL is the directory of the SQL files, PG_BINDIR that of the server programs.
@@ -68,11 +70,15 @@ pg_run() {
 }
 
 pg_load() {
+    pg_dba=${PG_DBA:-postgres}
     if [ -z "${2-}" ]; then
-        pg_run -d postgres -f "$SPEKE_SQL/roles.sql" || return 1
+        pg_run -d postgres -U "$pg_dba" -f "$SPEKE_SQL/roles.sql" || return 1
+        pg_run -d postgres -U "$pg_dba" -c "CREATE DATABASE $1 OWNER speke_owner" || return 1
+    else
+        pg_dba=$2
+        pg_run -d postgres -c "CREATE DATABASE $1 OWNER $2" || return 1
     fi
-    pg_run -d postgres -c "CREATE DATABASE $1 OWNER ${2:-speke_owner}" || return 1
     for pg_file in "$SPEKE_SQL"/migrations/*.sql; do
-        pg_run -d "$1" -U "${2:-postgres}" -f "$pg_file" || return 1
+        pg_run -d "$1" -U "$pg_dba" -f "$pg_file" || return 1
     done
 }

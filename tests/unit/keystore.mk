@@ -4,11 +4,13 @@ keystore_tests = \
 	tests/unit/test_keystore_kek \
 	tests/unit/test_keystore_keyring \
 	tests/unit/test_keystore_outage \
-	tests/unit/test_keystore_seal
+	tests/unit/test_keystore_seal \
+	tests/unit/test_keystore_wire
 if HAVE_CMOCKA
 check_PROGRAMS += $(keystore_tests)
 TESTS += $(keystore_tests)
 endif
+EXTRA_DIST += tests/lib/pg.sh tests/lib/pg-hold tests/sql
 keystore_test_libraries = src/keystore/libkeystore.a src/base/libbase.a $(CMOCKA_LIBS) \
 	$(OPENSSL_LIBS) $(LIBPQ_LIBS)
 
@@ -35,3 +37,7 @@ tests_unit_test_keystore_outage_LDADD = $(keystore_test_libraries)
 tests_unit_test_keystore_seal_SOURCES = tests/unit/test_keystore_seal.c
 tests_unit_test_keystore_seal_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_keystore_seal_LDADD = $(keystore_test_libraries)
+
+tests_unit_test_keystore_wire_SOURCES = tests/unit/test_keystore_wire.c
+tests_unit_test_keystore_wire_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_keystore_wire_LDADD = $(keystore_test_libraries)
