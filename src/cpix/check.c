@@ -311,8 +311,8 @@ static bool check_system_id(struct checks *c, size_t i)
     if (absent(system->system_id_text))
         return check_fault(c, "R28", system->line, "Missing DRMSystem@systemId", PLACE, i + 1);
     if (check_uuid(system->system_id_text, &system->system_id) == 0) {
-        if (c->rules->system_fit(&system->system_id, SCHEME_NONE, c->rules->version) !=
-            CPIX_UNKNOWN_SYSTEM)
+        if (c->rules->system_fit(c->rules->fit_context, &system->system_id, SCHEME_NONE,
+                                 c->rules->version) != CPIX_UNKNOWN_SYSTEM)
             return true;
         what = "Unsupported DRMSystem";
     } else {
@@ -458,7 +458,8 @@ static bool is_misfit(const struct checks *c, const struct cpix_drm_system *syst
     const enum scheme scheme = c->doc->keys[system->key].scheme;
     if (scheme == SCHEME_NONE || scheme == SCHEME_UNKNOWN)
         return scheme == SCHEME_UNKNOWN;
-    return c->rules->system_fit(&system->system_id, scheme, c->rules->version) == CPIX_MISFIT;
+    return c->rules->system_fit(c->rules->fit_context, &system->system_id, scheme,
+                                c->rules->version) == CPIX_MISFIT;
 }
 
 static bool check_schemes_fit(struct checks *c)

@@ -51,6 +51,9 @@ struct cpix_content_key {
      * blanks alone NULL, as empty counts as absent. */
     const char *explicit_iv;
     const char *plain_value; /* PlainValue text of an answer that was read; NULL in requests */
+    /* HDCPData (CPIX 2.4, SPEKE v2.1 answers alone): its HLSHDCPLevel and, as base64 of an XML
+     * element, its HDCPOutputProtectionData; NULL for none. */
+    const char *hdcp_level, *hdcp_output_protection;
     /* The provider's: 16 bytes in the secure heap that the document does not own. */
     const unsigned char *key;
 };
@@ -70,8 +73,9 @@ enum cpix_field {
 struct cpix_placeholder {
     enum cpix_field field;
     int line;
-    const char *playlist; /* HLSSignalingData@playlist as received */
-    const char *received; /* the text that the element had; "" when empty */
+    const char *playlist;   /* HLSSignalingData@playlist as received */
+    const char *received;   /* the text that the element had; "" when empty */
+    const char *robustness; /* ContentProtectionData@robustness; v2.1 answers alone */
     /* The provider's: the text to write, "" for an empty element, NULL to leave the element out.
      * NULL after reading. */
     const char *value;
@@ -84,6 +88,7 @@ struct cpix_drm_system {
     struct uuid kid, system_id;            /* valid once cpix_check() has passed */
     size_t key;                            /* index of the ContentKey with that KID, likewise */
     const char *id, *name;
+    const char *hls_allowed_cpc; /* HLSAllowedCPC; v2.1 answers alone */
     struct cpix_placeholder *placeholders;
     size_t placeholder_count;
 };
@@ -210,9 +215,10 @@ enum cpix_fit { CPIX_FITS, CPIX_MISFIT, CPIX_UNKNOWN_SYSTEM };
 /* What the checks need to know from outside. */
 struct cpix_rules {
     enum speke_version version;
-    /* Whether a DRM system works in this version with this scheme. */
-    enum cpix_fit (*system_fit)(const struct uuid *system_id, enum scheme scheme,
-                                enum speke_version version);
+    /* Whether a DRM system works in this version with this scheme. Gets fit_context. */
+    enum cpix_fit (*system_fit)(const void *context, const struct uuid *system_id,
+                                enum scheme scheme, enum speke_version version);
+    const void *fit_context;
     bool strict_cardinality;        /* no tolerance for SD+HD1 with one filter */
     bool allow_unsupported_filters; /* let wcg and BitrateFilter pass and echo them */
 };

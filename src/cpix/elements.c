@@ -204,6 +204,20 @@ static int end_plain_value(struct reader *r, const char *text)
     return key->plain_value == NULL ? -1 : 0;
 }
 
+static int start_hdcp(struct reader *r, const struct tag *tag)
+{
+    struct cpix_content_key *key = &r->doc->keys[r->doc->key_count - 1];
+    const struct wanted wanted[] = {{"HLSHDCPLevel", &key->hdcp_level}};
+    return take_attributes(r, tag, wanted, 1);
+}
+
+static int end_output_protection(struct reader *r, const char *text)
+{
+    struct cpix_content_key *key = &r->doc->keys[r->doc->key_count - 1];
+    key->hdcp_output_protection = copy_text(r, text);
+    return key->hdcp_output_protection == NULL ? -1 : 0;
+}
+
 static int start_key(struct reader *r, const struct tag *tag)
 {
     if (r->doc->key_count == r->limits->keys)
@@ -233,7 +247,14 @@ static const struct element SECRET = {
 static const struct element *const DATA_CHILDREN[] = {&SECRET, NULL};
 static const struct element DATA = {
     .name_space = CPIX_NAMESPACE, .name = "Data", .children = DATA_CHILDREN};
-static const struct element *const KEY_CHILDREN[] = {&DATA, NULL};
+static const struct element OUTPUT_PROTECTION = {
+    .name_space = CPIX_NAMESPACE, .name = "HDCPOutputProtectionData", .end = end_output_protection};
+static const struct element *const HDCP_CHILDREN[] = {&OUTPUT_PROTECTION, NULL};
+static const struct element HDCP = {.name_space = CPIX_NAMESPACE,
+                                    .name = "HDCPData",
+                                    .start = start_hdcp,
+                                    .children = HDCP_CHILDREN};
+static const struct element *const KEY_CHILDREN[] = {&DATA, &HDCP, NULL};
 static const struct element KEY = {.name_space = CPIX_NAMESPACE,
                                    .name = "ContentKey",
                                    .start = start_key,
@@ -260,8 +281,11 @@ static int start_placeholder(struct reader *r, const struct tag *tag)
     if (p == NULL)
         return -1;
     *p = (struct cpix_placeholder){.field = tag->element->field, .line = tag->line, .received = ""};
-    const struct wanted wanted[] = {{"playlist", &p->playlist}};
-    return p->field == CPIX_HLS_SIGNALING_DATA ? take_attributes(r, tag, wanted, 1) : 0;
+    const struct wanted playlist = {"playlist", &p->playlist};
+    const struct wanted robustness = {"robustness", &p->robustness};
+    if (p->field == CPIX_HLS_SIGNALING_DATA)
+        return take_attributes(r, tag, &playlist, 1);
+    return p->field == CPIX_CONTENT_PROTECTION_DATA ? take_attributes(r, tag, &robustness, 1) : 0;
 }
 
 static int end_placeholder(struct reader *r, const char *text)
@@ -284,7 +308,8 @@ static int start_system(struct reader *r, const struct tag *tag)
     const struct wanted wanted[] = {{"kid", &system->kid_text},
                                     {"systemId", &system->system_id_text},
                                     {"id", &system->id},
-                                    {"name", &system->name}};
+                                    {"name", &system->name},
+                                    {"HLSAllowedCPC", &system->hls_allowed_cpc}};
     return take_attributes(r, tag, wanted, sizeof wanted / sizeof wanted[0]);
 }
 

@@ -71,6 +71,23 @@ static bool has_list(const struct cpix_list *list, size_t count)
 
 /* --- ContentKeyList ------------------------------------------------------------------------- */
 
+/* Stands before Data, as in the schema of CPIX 2.4. */
+static void put_hdcp(struct buf *out, const struct cpix_content_key *key,
+                     enum speke_version version)
+{
+    if (version != SPEKE_V2_1 || (key->hdcp_level == NULL && key->hdcp_output_protection == NULL))
+        return;
+    PUT(out, "<cpix:HDCPData");
+    put_attribute(out, "HLSHDCPLevel", key->hdcp_level);
+    PUT(out, ">\n");
+    if (key->hdcp_output_protection != NULL) {
+        PUT(out, "<cpix:HDCPOutputProtectionData>");
+        buf_put_xml(out, key->hdcp_output_protection);
+        PUT(out, "</cpix:HDCPOutputProtectionData>\n");
+    }
+    PUT(out, "</cpix:HDCPData>\n");
+}
+
 static void put_key(struct buf *out, const struct cpix_content_key *key, enum speke_version version)
 {
     PUT(out, "<cpix:ContentKey");
@@ -84,7 +101,9 @@ static void put_key(struct buf *out, const struct cpix_content_key *key, enum sp
         PUT(out, "/>\n");
         return;
     }
-    PUT(out, ">\n<cpix:Data>\n<pskc:Secret>\n<pskc:PlainValue>");
+    PUT(out, ">\n");
+    put_hdcp(out, key, version);
+    PUT(out, "<cpix:Data>\n<pskc:Secret>\n<pskc:PlainValue>");
     buf_put_base64(out, key->key, CPIX_KEY_BYTES);
     PUT(out, "</pskc:PlainValue>\n</pskc:Secret>\n</cpix:Data>\n</cpix:ContentKey>\n");
 }
@@ -116,7 +135,8 @@ static bool is_written(const struct cpix_placeholder *p, enum speke_version vers
     return version == SPEKE_V1 || (p->field != CPIX_URI_EXT_X_KEY && !is_speke_field(p->field));
 }
 
-static void put_placeholder(struct buf *out, const struct cpix_placeholder *p)
+static void put_placeholder(struct buf *out, const struct cpix_placeholder *p,
+                            enum speke_version version)
 {
     const struct element *e = &CPIX_PLACEHOLDERS[p->field];
     const char *open = is_speke_field(p->field) ? "<speke:" : "<cpix:";
@@ -124,6 +144,8 @@ static void put_placeholder(struct buf *out, const struct cpix_placeholder *p)
     buf_puts(out, e->name);
     if (p->field == CPIX_HLS_SIGNALING_DATA)
         put_attribute(out, "playlist", p->playlist);
+    if (version == SPEKE_V2_1 && p->field == CPIX_CONTENT_PROTECTION_DATA)
+        put_attribute(out, "robustness", p->robustness);
     if (p->value[0] == '\0') {
         PUT(out, "/>\n");
         return;
@@ -144,10 +166,12 @@ static void put_system(struct buf *out, const struct cpix_drm_system *system,
     put_attribute(out, "systemId", system->system_id_text);
     put_attribute(out, "id", system->id);
     put_attribute(out, "name", system->name);
+    if (version == SPEKE_V2_1)
+        put_attribute(out, "HLSAllowedCPC", system->hls_allowed_cpc);
     PUT(out, ">\n");
     for (size_t i = 0; i < system->placeholder_count; i++) {
         if (is_written(&system->placeholders[i], version))
-            put_placeholder(out, &system->placeholders[i]);
+            put_placeholder(out, &system->placeholders[i], version);
     }
     PUT(out, "</cpix:DRMSystem>\n");
 }

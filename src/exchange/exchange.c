@@ -62,9 +62,10 @@ static int read_document(struct run *r, struct failure *f)
     return cpix_read(r->request->body, r->request->body_size, &limits, &r->x->arena, &r->doc, f);
 }
 
-static enum cpix_fit system_fit(const struct uuid *system_id, enum scheme scheme,
-                                enum speke_version version)
+static enum cpix_fit system_fit(const void *context, const struct uuid *system_id,
+                                enum scheme scheme, enum speke_version version)
 {
+    (void)context; /* no tenant's settings yet */
     const struct drm_system *system = drm_find(system_id, version);
     if (system == NULL)
         return CPIX_UNKNOWN_SYSTEM;

@@ -146,9 +146,10 @@ static enum cpix_fit fit_of(const char *schemes, enum scheme scheme)
     return strstr(schemes, scheme_name(scheme)) != NULL ? CPIX_FITS : CPIX_MISFIT;
 }
 
-static enum cpix_fit system_fit(const struct uuid *system_id, enum scheme scheme,
-                                enum speke_version version)
+static enum cpix_fit system_fit(const void *context, const struct uuid *system_id,
+                                enum scheme scheme, enum speke_version version)
 {
+    (void)context; /* what fits is the same for all tests */
     char text[UUID_TEXT_SIZE];
     uuid_format(system_id, text);
     if (strcmp(text, WIDEVINE) == 0 || strcmp(text, PLAYREADY) == 0)

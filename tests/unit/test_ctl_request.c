@@ -79,8 +79,10 @@ static void document_of(const char *line, struct request_plan *plan, struct cpix
     buf_free(&text);
 }
 
-static enum cpix_fit fit(const struct uuid *id, enum scheme scheme, enum speke_version version)
+static enum cpix_fit fit(const void *context, const struct uuid *id, enum scheme scheme,
+                         enum speke_version version)
 {
+    (void)context; /* no tenant's settings here */
     const struct drm_system *system = drm_find(id, version);
     if (system == NULL)
         return CPIX_UNKNOWN_SYSTEM;
