@@ -50,8 +50,8 @@ static char *accept(char *password)
 /* The signal that came while the terminal was silent, 0 for none. */
 static volatile sig_atomic_t caught;
 
-/* Waits until fd can be read, with the signals of mask blocked while it waits. Returns whether it
- * can; a signal that came meanwhile is in caught. */
+/* Waits until fd can be read, with mask in place of the signal mask while it waits. Returns whether
+ * it can; a signal that came meanwhile is in caught. */
 static bool wait_for(int fd, const sigset_t *mask)
 {
     struct pollfd p = {.fd = fd, .events = POLLIN};
@@ -101,21 +101,26 @@ static void catch_signal(int number)
 static const int SIGNALS[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
 enum { SIGNAL_COUNT = sizeof SIGNALS / sizeof SIGNALS[0] };
 
-/* Sets up handlers, or puts back those from before, while the signals are blocked: they are let
- * through only while the terminal is waited for, so that none comes just before and is missed. */
-static void handle_signals(struct sigaction *before, const struct sigaction *action, sigset_t *mask)
+/* Blocks the signals and catches them: they are let through only while the terminal is waited for,
+ * so that none comes just before and is missed. These calls fail for numbers that are no signals
+ * alone. */
+static void catch_signals(struct sigaction *before, sigset_t *mask)
 {
+    const struct sigaction action = {.sa_handler = catch_signal};
     sigset_t set;
-    (void)sigemptyset(&set); /* these calls fail for numbers that are no signals alone */
+    (void)sigemptyset(&set);
     for (size_t i = 0; i < SIGNAL_COUNT; i++)
         (void)sigaddset(&set, SIGNALS[i]);
-    if (action != NULL)
-        (void)sigprocmask(SIG_BLOCK, &set, mask);
+    (void)sigprocmask(SIG_BLOCK, &set, mask);
     for (size_t i = 0; i < SIGNAL_COUNT; i++)
-        (void)(action != NULL ? sigaction(SIGNALS[i], action, &before[i])
-                              : sigaction(SIGNALS[i], &before[i], NULL));
-    if (action == NULL)
-        (void)sigprocmask(SIG_SETMASK, mask, NULL);
+        (void)sigaction(SIGNALS[i], &action, &before[i]);
+}
+
+static void release_signals(const struct sigaction *before, const sigset_t *mask)
+{
+    for (size_t i = 0; i < SIGNAL_COUNT; i++)
+        (void)sigaction(SIGNALS[i], &before[i], NULL);
+    (void)sigprocmask(SIG_SETMASK, mask, NULL);
 }
 
 /* One line from the terminal without echo. Echo is off before the prompt is there, and on again
@@ -124,7 +129,6 @@ static char *ask_once(int tty, const char *prompt, const char *more)
 {
     struct termios loud, silent;
     struct sigaction before[SIGNAL_COUNT];
-    const struct sigaction action = {.sa_handler = catch_signal};
     sigset_t mask;
     char *password = NULL;
     if (tcgetattr(tty, &loud) != 0) {
@@ -134,13 +138,13 @@ static char *ask_once(int tty, const char *prompt, const char *more)
     silent = loud;
     silent.c_lflag &= ~(tcflag_t)ECHO;
     caught = 0;
-    handle_signals(before, &action, &mask);
+    catch_signals(before, &mask);
     if (tcsetattr(tty, TCSAFLUSH, &silent) == 0 && dprintf(tty, "%s%s: ", prompt, more) > 0)
         password = read_line(tty, "terminal", &mask);
     /* A terminal that is gone needs neither. */
     (void)tcsetattr(tty, TCSAFLUSH, &loud);
     (void)dprintf(tty, "\n");
-    handle_signals(before, NULL, &mask);
+    release_signals(before, &mask);
     if (caught != 0) {
         password_free(password);
         (void)raise(caught);

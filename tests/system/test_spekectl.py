@@ -12,6 +12,7 @@ import pty
 import re
 import select
 import shutil
+import signal
 import stat
 import subprocess
 import threading
@@ -442,6 +443,8 @@ class Terminal:
                 if not data:
                     break
                 self.seen += data.decode()
+            else:
+                os.kill(self.pid, signal.SIGKILL)  # it said nothing for so long
         _, status = os.waitpid(self.pid, 0)
         os.close(self.fd)
         return os.waitstatus_to_exitcode(status)
