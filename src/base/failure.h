@@ -19,7 +19,7 @@ bool failed(const struct failure *f);
 
 /* Each sets the failure and returns -1, so that "return fail(...)" reads as what it does. */
 
-/* The client's fault: status and text go to the client, the text is the cause as well. */
+/* The client's fault: status and text go to the client; the cause is empty. */
 int fail(struct failure *f, int status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* Adds the place and cause for the log to a failure that is set. Returns -1. */

@@ -22,7 +22,7 @@ static const struct ctl_command *const COMMANDS[] = {
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof COMMANDS[0] };
 
 static const struct ctl_option GLOBAL_ROWS[] = {
-    {"config", '\0', "FILE", "settings file; else $SPEKE_CONFIG, else the usual place"},
+    {"config", 'c', "FILE", "settings file; else $SPEKE_CONFIG, else the usual place"},
     {"db", '\0', "CONNINFO", "database; else $SPEKE_DB, else the setting \"database\""},
     {"json", '\0', NULL, "print JSON"},
     {"quiet", 'q', NULL, "say nothing but results and errors"},

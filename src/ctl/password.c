@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/rand.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -49,16 +50,28 @@ static char *accept(char *password)
 /* The signal that came while the terminal was silent, 0 for none. */
 static volatile sig_atomic_t caught;
 
+/* Waits until fd can be read, with mask in place of the signal mask while it waits. Returns whether
+ * it can; a signal that came meanwhile is in caught. */
+static bool wait_for(int fd, const sigset_t *mask)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    int ready;
+    do
+        ready = ppoll(&p, 1, NULL, mask);
+    while (ready < 0 && errno == EINTR && caught == 0);
+    return ready > 0;
+}
+
 /* Reads byte by byte, so that nothing of what follows the line is taken and no buffer outside the
- * secure heap holds a copy. */
-static char *read_line(int fd, const char *source)
+ * secure heap holds a copy. mask is for wait_for(), NULL when fd is no terminal. */
+static char *read_line(int fd, const char *source, const sigset_t *mask)
 {
     char *password = allocate();
     if (password == NULL)
         return NULL;
     size_t n = 0;
     while (n < PASSWORD_SIZE) {
-        ssize_t got = read(fd, password + n, 1);
+        ssize_t got = mask == NULL || wait_for(fd, mask) ? read(fd, password + n, 1) : -1;
         if (got < 0 && errno == EINTR && caught == 0)
             continue;
         if (got < 0) {
@@ -88,13 +101,35 @@ static void catch_signal(int number)
 static const int SIGNALS[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
 enum { SIGNAL_COUNT = sizeof SIGNALS / sizeof SIGNALS[0] };
 
+/* Blocks the signals and catches them: they are let through only while the terminal is waited for,
+ * so that none comes just before and is missed. These calls fail for numbers that are no signals
+ * alone. */
+static void catch_signals(struct sigaction *before, sigset_t *mask)
+{
+    const struct sigaction action = {.sa_handler = catch_signal};
+    sigset_t set;
+    (void)sigemptyset(&set);
+    for (size_t i = 0; i < SIGNAL_COUNT; i++)
+        (void)sigaddset(&set, SIGNALS[i]);
+    (void)sigprocmask(SIG_BLOCK, &set, mask);
+    for (size_t i = 0; i < SIGNAL_COUNT; i++)
+        (void)sigaction(SIGNALS[i], &action, &before[i]);
+}
+
+static void release_signals(const struct sigaction *before, const sigset_t *mask)
+{
+    for (size_t i = 0; i < SIGNAL_COUNT; i++)
+        (void)sigaction(SIGNALS[i], &before[i], NULL);
+    (void)sigprocmask(SIG_SETMASK, mask, NULL);
+}
+
 /* One line from the terminal without echo. Echo is off before the prompt is there, and on again
  * whatever signal comes, which is obeyed only then. */
 static char *ask_once(int tty, const char *prompt, const char *more)
 {
     struct termios loud, silent;
     struct sigaction before[SIGNAL_COUNT];
-    struct sigaction action = {.sa_handler = catch_signal}; /* no SA_RESTART: read() must end */
+    sigset_t mask;
     char *password = NULL;
     if (tcgetattr(tty, &loud) != 0) {
         (void)ctl_fail(CTL_FAILED, "/dev/tty: %s", strerror(errno));
@@ -103,15 +138,13 @@ static char *ask_once(int tty, const char *prompt, const char *more)
     silent = loud;
     silent.c_lflag &= ~(tcflag_t)ECHO;
     caught = 0;
-    for (size_t i = 0; i < SIGNAL_COUNT; i++)
-        (void)sigaction(SIGNALS[i], &action, &before[i]); /* these numbers can be caught */
+    catch_signals(before, &mask);
     if (tcsetattr(tty, TCSAFLUSH, &silent) == 0 && dprintf(tty, "%s%s: ", prompt, more) > 0)
-        password = read_line(tty, "terminal");
+        password = read_line(tty, "terminal", &mask);
     /* A terminal that is gone needs neither. */
     (void)tcsetattr(tty, TCSAFLUSH, &loud);
     (void)dprintf(tty, "\n");
-    for (size_t i = 0; i < SIGNAL_COUNT; i++)
-        (void)sigaction(SIGNALS[i], &before[i], NULL);
+    release_signals(before, &mask);
     if (caught != 0) {
         password_free(password);
         (void)raise(caught);
@@ -140,7 +173,7 @@ static char *ask_terminal(int tty, const char *prompt, bool confirm)
 char *password_ask(const char *prompt, bool confirm)
 {
     if (!isatty(STDIN_FILENO)) {
-        char *password = read_line(STDIN_FILENO, "standard input");
+        char *password = read_line(STDIN_FILENO, "standard input", NULL);
         return password != NULL ? accept(password) : NULL;
     }
     int tty = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
@@ -160,7 +193,7 @@ char *password_from_file(const char *path)
         (void)ctl_fail(CTL_FAILED, "%s: %s", path, strerror(errno));
         return NULL;
     }
-    char *password = read_line(fd, path);
+    char *password = read_line(fd, path, NULL);
     (void)close(fd); /* read only: nothing can be lost */
     return password != NULL ? accept(password) : NULL;
 }

@@ -81,7 +81,8 @@ static bool heed_signals(struct worker *w)
     return !w->signals.stop;
 }
 
-/* Waits for a connection or a signal. Returns true when there may be a connection. */
+/* Waits for a connection or a signal. Returns true when there may be a connection and no signal
+ * that goes before it; the connection waits meanwhile. */
 static bool wait_for_work(struct worker *w)
 {
     struct epoll_event ready[2];
@@ -93,7 +94,7 @@ static bool wait_for_work(struct worker *w)
         else
             connection = true;
     }
-    return connection && !w->signals.stop;
+    return connection && !w->signals.stop && !w->signals.reload;
 }
 
 /* Another worker may have been faster, or the peer gone again: none of it is a fault. Returns a

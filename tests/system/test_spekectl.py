@@ -12,6 +12,7 @@ import pty
 import re
 import select
 import shutil
+import signal
 import stat
 import subprocess
 import threading
@@ -23,6 +24,7 @@ from requests.auth import HTTPDigestAuth
 
 from harness.postgres import Cluster
 from harness.process import ROOT, Process, free_port, port_open, run, wait_until
+from harness.site import TOP
 
 DONE, FAILED, USAGE, REFUSED, UNAVAILABLE = range(5)
 PASSWORD = "correct horse: battery staple"
@@ -441,6 +443,8 @@ class Terminal:
                 if not data:
                     break
                 self.seen += data.decode()
+            else:
+                os.kill(self.pid, signal.SIGKILL)  # it said nothing for so long
         _, status = os.waitpid(self.pid, 0)
         os.close(self.fd)
         return os.waitstatus_to_exitcode(status)
@@ -939,3 +943,16 @@ def test_help_and_version(install):
     overview = run([install.spekectl, "--help"]).stdout
     for line in overview.splitlines():
         assert len(line) <= 100
+
+
+def test_the_manual_page_knows_every_command_and_option(install):
+    with open(os.path.join(TOP, "doc", "spekectl.1"), encoding="utf-8") as page:
+        text = page.read()
+    overview = run([install.spekectl, "--help"]).stdout
+    commands = re.findall(r"^  (\w+(?: \w+)?) +[A-Z]", overview, re.MULTILINE)
+    assert len(commands) == 16
+    for command in commands:
+        assert f"Cm {command}" in text, command
+        for option in re.findall(r"--([a-z-]+)", run([install.spekectl, *command.split(), "--help"]).stdout):
+            letter = {"number": "n", "follow": "f"}.get(option)
+            assert f"Fl -{option}" in text or (letter and f"Fl {letter}" in text), (command, option)

@@ -93,12 +93,81 @@ static void encodes_every_digit_in_every_place(void **state)
     }
 }
 
+/* Values that are in use though they are not canonical: AWS's examples have surplus bits, XML has
+ * blanks and line ends. */
+static void decodes_what_is_in_use(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *bytes;
+        size_t n;
+    } cases[] = {
+        {"L6jzdXrXAFbCJGBuMrrKrG==",
+         "\x2f\xa8\xf3\x75\x7a\xd7\x00\x56\xc2\x24\x60\x6e\x32\xba\xca\xac", 16},
+        {"h3toSFIlyAYpfXVQ795m6x==",
+         "\x87\x7b\x68\x48\x52\x25\xc8\x06\x29\x7d\x75\x50\xef\xde\x66\xeb", 16},
+        {" Zm\t9v\r\nYg = = \n", "foob", 4},
+        {"Zh==", "f", 1},
+        {"Zm9=", "fo", 2},
+        {"  ", "", 0},
+        {"+/+/", "\xfb\xff\xbf", 3},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        unsigned char bytes[16];
+        size_t len;
+        if (base64_decode(cases[i].text, strlen(cases[i].text), bytes, sizeof bytes, &len) != 0)
+            fail_msg("\"%s\" is refused", cases[i].text);
+        assert_int_equal(len, cases[i].n);
+        assert_memory_equal(bytes, cases[i].bytes, len);
+    }
+}
+
+static void refuses_what_is_no_base64(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "A",     "AA",   "AAA",    "AAAAA",    "AA=",      "A===", "====",    "=",    "AAAA=",
+        "AA==A", "AA=A", "AAA=A=", "AAAA====", "AA==AA==", "AA-_", "AA,A",    "AA.A", "AA\vA",
+        "AAA@",  "AAA[", "AAA`",   "AAA{",     "AAA\xff",  "AAA:", "AAA/\x80"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        unsigned char bytes[16];
+        size_t len = CANARY;
+        if (base64_decode(texts[i], strlen(texts[i]), bytes, sizeof bytes, &len) == 0)
+            fail_msg("\"%s\" is taken", texts[i]);
+        assert_int_equal(len, CANARY);
+    }
+}
+
+static void decodes_into_the_room_there_is(void **state)
+{
+    (void)state;
+    static const char text[] = "Zm9vYmFy"; /* six bytes */
+    for (size_t size = 0; size <= 6; size++) {
+        unsigned char bytes[7];
+        size_t len = 0;
+        memset(bytes, CANARY, sizeof bytes);
+        assert_int_equal(base64_decode(text, strlen(text), bytes, size, &len), size < 6 ? -1 : 0);
+        assert_int_equal(bytes[size], CANARY);
+        /* Nothing of a key that did not fit stays. */
+        for (size_t i = 0; size < 6 && i < size; i++)
+            assert_true(bytes[i] == 0 || bytes[i] == CANARY);
+    }
+    unsigned char one;
+    size_t len;
+    assert_int_equal(base64_decode("Zg==", 4, &one, 1, &len), 0);
+    assert_int_equal(base64_decode("Zm8=", 4, &one, 1, &len), -1);
+    assert_int_equal(base64_decode("Zg==", 4, &one, 0, &len), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(encodes_and_decodes_the_vectors),
         cmocka_unit_test(encodes_every_length_as_openssl_does),
         cmocka_unit_test(encodes_every_digit_in_every_place),
+        cmocka_unit_test(decodes_what_is_in_use),
+        cmocka_unit_test(refuses_what_is_no_base64),
+        cmocka_unit_test(decodes_into_the_room_there_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

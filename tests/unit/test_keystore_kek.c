@@ -191,6 +191,12 @@ static void test_new_kek(void **state)
     admin("SELECT speke.kek_register(3, (SELECT check_value FROM speke.kek_version "
           "WHERE kek_version = 2))");
     expect_failure(*state, again, 503, "KEK version 3 is not loaded");
+    admin("UPDATE speke.kek_version SET state = 'retiring' WHERE kek_version = 3");
+    admin("UPDATE speke.kek_version SET state = 'active' WHERE kek_version = 2");
+    expect_keys(*state, again); /* taken back */
+    admin("UPDATE speke.kek_version SET state = 'retiring' WHERE kek_version = 2");
+    admin("UPDATE speke.kek_version SET state = 'active' WHERE kek_version = 3");
+    expect_failure(*state, again, 503, "KEK version 3 is not loaded");
     (void)snprintf(both, sizeof both, "%s%s3%s", KEK_1, KEK_2, KEK_2 + 1);
     fixture_write_keks(both);
     (void)usleep(READ_AGAIN_US);
