@@ -212,17 +212,32 @@ static void log_release(const struct run *r)
              content_id(r), r->request->remote_user);
 }
 
+/* What the store told of the client may be out of date; it notices when the keys are asked for.
+ * Then the client is identified anew, once. */
+static int get_keys(struct run *r, const struct keystore_details *details, struct failure *f)
+{
+    const struct keystore_request who = identity(r, content_id(r), speke_version_name(r->version));
+    bool stale = true;
+    int result = -1;
+    for (int attempt = 0; result != 0 && stale && attempt < 2; attempt++) {
+        const struct keystore_client *client;
+        if (keystore_identify(r->x->keystore, &who, &client, f) != 0)
+            return -1;
+        result = keystore_acquire(r->x->keystore, &who, r->slots, r->doc.key_count, details, &stale,
+                                  f);
+    }
+    return result;
+}
+
 static int acquire_keys(struct run *r, struct failure *f)
 {
-    size_t system_count;
-    const struct keystore_request who = identity(r, content_id(r), speke_version_name(r->version));
+    struct keystore_details details = {0};
     if (make_slots(r, f) != 0)
         return -1;
-    const struct uuid *systems = distinct_systems(r, &system_count);
-    if (systems == NULL)
+    details.systems = distinct_systems(r, &details.system_count);
+    if (details.systems == NULL)
         return fail_memory(f);
-    if (keystore_acquire(r->x->keystore, &who, r->slots, r->doc.key_count, systems, system_count,
-                         f) != 0)
+    if (get_keys(r, &details, f) != 0)
         return -1;
     if (take_keys(r, f) != 0)
         return -1;

@@ -15,11 +15,14 @@ static const char STALE[] = "SK001";
 static const Oid TYPES[] = {OID_INT8,       OID_INT4,        OID_INT4,        OID_TEXT,
                             OID_TEXT,       OID_TEXT,        OID_TEXT,        OID_UUID_ARRAY,
                             OID_TEXT_ARRAY, OID_BYTEA_ARRAY, OID_BYTEA_ARRAY, OID_INT4,
-                            OID_UUID_ARRAY};
+                            OID_UUID_ARRAY, OID_TEXT_ARRAY,  OID_TEXT_ARRAY,  OID_TEXT_ARRAY,
+                            OID_TEXT_ARRAY, OID_TEXT_ARRAY,  OID_TEXT_ARRAY,  OID_UUID_ARRAY,
+                            OID_INT4_ARRAY, OID_BYTEA_ARRAY, OID_TEXT_ARRAY};
 static const struct statement ACQUIRE = {
     .name = "acquire",
     .sql = "SELECT sealed, kek_version, explicit_iv, scheme, created "
-           "FROM speke.acquire($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+           "FROM speke.acquire($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, "
+           "$14, $15, $16, $17, $18, $19, $20, $21, $22, $23)",
     .param_count = sizeof TYPES / sizeof TYPES[0],
     .types = TYPES,
 };
@@ -30,8 +33,7 @@ struct order {
     const struct keystore_request *request;
     struct keystore_slot *slots;
     size_t count;
-    const struct uuid *systems;
-    size_t system_count;
+    const struct keystore_details *details;
     const struct identity *who;
 };
 
@@ -117,6 +119,56 @@ static void put_ivs(const struct order *o, const struct candidates *c)
     params_array_end(p);
 }
 
+/* An array for each attribute, then the KIDs of all periods, then the number of each KID's period.
+ */
+static void put_periods(struct params *p, const struct keystore_details *d)
+{
+    static const size_t TEXTS[] = {
+        offsetof(struct keystore_period, id),
+        offsetof(struct keystore_period, index),
+        offsetof(struct keystore_period, start),
+        offsetof(struct keystore_period, end),
+        offsetof(struct keystore_period, start_offset),
+        offsetof(struct keystore_period, end_offset),
+    };
+    size_t kids = 0;
+    for (size_t t = 0; t < sizeof TEXTS / sizeof TEXTS[0]; t++) {
+        params_array(p, OID_TEXT, d->period_count);
+        for (size_t i = 0; i < d->period_count; i++) {
+            const char *text;
+            memcpy(&text, (const char *)&d->periods[i] + TEXTS[t], sizeof text);
+            params_item_text(p, text);
+        }
+        params_array_end(p);
+    }
+    for (size_t i = 0; i < d->period_count; i++)
+        kids += d->periods[i].kid_count;
+    params_array(p, OID_UUID, kids);
+    for (size_t i = 0; i < d->period_count; i++) {
+        for (size_t k = 0; k < d->periods[i].kid_count; k++)
+            params_item(p, d->periods[i].kids[k].bytes, UUID_BYTES);
+    }
+    params_array_end(p);
+    params_array(p, OID_INT4, kids);
+    for (size_t i = 0; i < d->period_count; i++) {
+        for (size_t k = 0; k < d->periods[i].kid_count; k++)
+            params_item_int4(p, (int32_t)i + 1);
+    }
+    params_array_end(p);
+}
+
+static void put_recipients(struct params *p, const struct keystore_details *d)
+{
+    params_array(p, OID_BYTEA, d->recipient_count);
+    for (size_t i = 0; i < d->recipient_count; i++)
+        params_item(p, d->recipients[i].fingerprint, KEYSTORE_FINGERPRINT_BYTES);
+    params_array_end(p);
+    params_array(p, OID_TEXT, d->recipient_count);
+    for (size_t i = 0; i < d->recipient_count; i++)
+        params_item_readable_text(p, d->recipients[i].subject);
+    params_array_end(p);
+}
+
 static int put_params(const struct order *o, const struct candidates *c, struct failure *f)
 {
     struct params *p = &o->ks->params;
@@ -131,7 +183,9 @@ static int put_params(const struct order *o, const struct candidates *c, struct 
         return -1;
     put_ivs(o, c);
     params_int4(p, o->who->kek_version);
-    params_uuids(p, o->systems, o->system_count);
+    params_uuids(p, o->details->systems, o->details->system_count);
+    put_periods(p, o->details);
+    put_recipients(p, o->details);
     return 0;
 }
 
@@ -167,7 +221,7 @@ static int open_row(const struct order *o, const PGresult *result, size_t i, int
     return fail_internal(f,
                          "a key does not open: its row was altered, or KEK version %d is a wrong "
                          "one; tenant %s, KID %s, content id %s",
-                         version, o->who->tenant, kid, o->request->content_id);
+                         version, o->who->client.tenant, kid, o->request->content_id);
 }
 
 static int open_rows(const struct order *o, const PGresult *result, struct failure *f)
@@ -186,7 +240,7 @@ static int open_rows(const struct order *o, const PGresult *result, struct failu
 
 /* Asks with fresh candidates: a nonce must not serve twice. *stale tells that the client has to be
  * identified again. */
-static int ask(struct order *o, bool *stale, struct failure *f)
+static int ask(const struct order *o, bool *stale, struct failure *f)
 {
     struct candidates c = {0};
     PGresult *result = NULL;
@@ -205,12 +259,19 @@ static int ask(struct order *o, bool *stale, struct failure *f)
     return status;
 }
 
-static int attempt(struct order *o, bool *stale, struct failure *f)
+static int acquire(struct order *o, bool *stale, struct failure *f)
 {
     const struct kek *kek;
-    if (store_open(o->ks, f) != 0 ||
-        store_identify(o->ks, o->request->remote_user, &o->who, f) != 0)
+    if (store_open(o->ks, f) != 0)
         return -1;
+    o->who = o->ks->who;
+    if (o->who == NULL) {
+        *stale = true;
+        return fail_unavailable(f, "database",
+                                "a new connection: the client is not known any more");
+    }
+    if (strcmp(o->who->user, o->request->remote_user) != 0)
+        return fail_internal(f, "keys asked for by another client than was identified");
     if (store_kek(o->ks, o->who->kek_version, o->who->kek_check, &kek, f) != 0) {
         store_forget(o->ks); /* another KEK may have been made the active one */
         return -1;
@@ -220,32 +281,20 @@ static int attempt(struct order *o, bool *stale, struct failure *f)
     return ask(o, stale, f);
 }
 
-static int acquire(struct order *o, struct failure *f)
-{
-    bool stale = false;
-    int status = attempt(o, &stale, f);
-    if (status != 0 && stale) {
-        store_forget(o->ks);
-        status = attempt(o, &stale, f);
-    }
-    return status;
-}
-
 int keystore_acquire(struct keystore *ks, const struct keystore_request *request,
-                     struct keystore_slot *slots, size_t count, const struct uuid *systems,
-                     size_t system_count, struct failure *f)
+                     struct keystore_slot *slots, size_t count,
+                     const struct keystore_details *details, bool *stale, struct failure *f)
 {
-    struct order o = {.ks = ks,
-                      .request = request,
-                      .slots = slots,
-                      .count = count,
-                      .systems = systems,
-                      .system_count = system_count};
-    if (count == 0 || request->content_id == NULL)
-        return fail_internal(f, "keys asked for without KID or content id");
+    struct order o = {
+        .ks = ks, .request = request, .slots = slots, .count = count, .details = details};
+    *stale = false;
+    if (count == 0 || request->content_id == NULL || request->remote_user == NULL)
+        return fail_internal(f, "keys asked for without KID, content id or client");
     connection_begin(ks->connection);
-    const int status = acquire(&o, f);
+    const int status = acquire(&o, stale, f);
     sealer_rest(ks->sealer);
+    if (*stale)
+        store_forget(ks);
     if (status != 0) {
         for (size_t i = 0; i < count; i++) {
             secret_wipe(slots[i].key, KEYSTORE_KEY_BYTES);

@@ -30,6 +30,27 @@ struct keystore_request {
     const char *content_id;    /* NULL when it was not known yet */
 };
 
+/* One setting of a tenant. */
+struct keystore_setting {
+    const char *system; /* the DRM system as a lower-case UUID; "" for the whole tenant */
+    const char *name, *value;
+};
+
+/* A client's tenant, and how it wants to be served. */
+struct keystore_client {
+    const char *tenant;
+    const struct keystore_setting
+        *settings; /* ordered by system and name, the tenant's own first */
+    size_t setting_count;
+    long long generation; /* another number: the settings may have changed */
+};
+
+/* Finds out who asks; from memory as long as the process knows of no newer configuration. Returns
+ * 0 with *client, which is valid until the next call to the key store, or -1: 403 for an unknown or
+ * disabled client, 503 (word "database", "schema" or "sealed") when the store is away. */
+int keystore_identify(struct keystore *ks, const struct keystore_request *request,
+                      const struct keystore_client **client, struct failure *f);
+
 /* A content key to get or create. */
 struct keystore_slot {
     struct uuid kid;
@@ -41,14 +62,43 @@ struct keystore_slot {
     bool created;       /* out: this call made it */
 };
 
+/* A content key period, text by text as the request has it; NULL for what it does not have. */
+struct keystore_period {
+    const char *id, *index;
+    const char *start, *end;
+    const char *start_offset, *end_offset;
+    const struct uuid *kids; /* of the keys whose usage rules name the period, without repetition */
+    size_t kid_count;
+};
+
+enum { KEYSTORE_FINGERPRINT_BYTES = 32 };
+
+/* Whose certificate the keys are encrypted for. */
+struct keystore_recipient {
+    unsigned char fingerprint[KEYSTORE_FINGERPRINT_BYTES]; /* SHA-256 of the certificate's DER */
+    const char *subject;
+};
+
+/* What goes into the database besides the keys: DRM systems and recipients into the audit row,
+ * periods that the content did not have yet into a table of theirs. */
+struct keystore_details {
+    const struct uuid *systems;
+    size_t system_count;
+    const struct keystore_period *periods;
+    size_t period_count;
+    const struct keystore_recipient *recipients; /* none: the keys go out in the clear */
+    size_t recipient_count;
+};
+
 /* Gets or creates the keys of all slots and writes the audit row of their release, in one
- * transaction and, once the process knows the client, one round trip. KIDs must differ. systems
- * are the DRM systems asked for, for the audit row. Returns 0 with every slot filled, or -1: 403
- * for an unknown or disabled client, 503 (word "database", "schema" or "sealed") when the store is
- * away, 500 for a row that does not open. After a failure no slot holds a key. */
+ * transaction and one round trip, for the client of the last keystore_identify(). KIDs must differ.
+ * Returns 0 with every slot filled, or -1: 503 (word "database", "schema" or "sealed") when the
+ * store is away, 500 for a row that does not open. *stale is set when the failure is that the
+ * configuration changed since keystore_identify() (what it told may be wrong then): identify and
+ * try again, once. After a failure no slot holds a key. */
 int keystore_acquire(struct keystore *ks, const struct keystore_request *request,
-                     struct keystore_slot *slots, size_t count, const struct uuid *systems,
-                     size_t system_count, struct failure *f);
+                     struct keystore_slot *slots, size_t count,
+                     const struct keystore_details *details, bool *stale, struct failure *f);
 
 /* Writes the audit row of a refusal: status and text are what the client is about to get, kids
  * (may be none) what it asked for. Returns 0, or -1 with 503 in f when it could not be written, in

@@ -14,12 +14,15 @@
 
 /* The migrations that this program works with: the newest one that it knows, and the one before
  * that in which everything it calls is there. */
-enum { SCHEMA_OLDEST = 3, SCHEMA_NEWEST = 3 };
+enum { SCHEMA_OLDEST = 4, SCHEMA_NEWEST = 4 };
+
+struct tenant;
 
 /* A client as the database knows it, and the KEK that new keys are sealed under. */
 struct identity {
     char *user; /* REMOTE_USER */
-    char *tenant;
+    struct tenant *tenant;
+    struct keystore_client client; /* its texts are the tenant's */
     int32_t client_id, tenant_id;
     int32_t kek_version;
     unsigned char kek_check[KEK_CHECK_BYTES];
@@ -37,6 +40,7 @@ struct keystore {
     int64_t generation;
     struct identity identities[IDENTITIES_MAX];
     unsigned identity_count, identity_next;
+    const struct identity *who; /* the last one identified; NULL once it is forgotten */
 };
 
 /* The active KEK as service_state() tells it; version 0 when there is none. */
@@ -50,10 +54,6 @@ int store_open(struct keystore *ks, struct failure *f);
 /* Asks the database for its schema's version and the active KEK. Returns 0, or -1 with 503, also
  * when the version is none that this program works with. */
 int store_state(struct keystore *ks, struct active_kek *active, struct failure *f);
-/* Finds the client, in memory or in the database. Returns 0 with *who, valid until the next call,
- * or -1: 403 for one that is unknown or disabled, 503 "sealed" when there is no active KEK. */
-int store_identify(struct keystore *ks, const char *user, const struct identity **who,
-                   struct failure *f);
 /* Forgets the clients and looks at the schema again before the next call. */
 void store_forget(struct keystore *ks);
 /* 403, as the client is told. */

@@ -84,6 +84,22 @@ void params_text(struct params *p, const char *text)
     end(p);
 }
 
+/* Writes as many bytes as the text has. */
+static void put_readable(struct buf *b, const char *text)
+{
+    for (size_t left = strlen(text); left > 0;) {
+        const size_t good = utf8_valid_prefix(text, left);
+        buf_put(b, text, good);
+        text += good;
+        left -= good;
+        if (left > 0) {
+            buf_putc(b, '?');
+            text++;
+            left--;
+        }
+    }
+}
+
 void params_readable_text(struct params *p, const char *text)
 {
     if (!begin(p))
@@ -92,17 +108,7 @@ void params_readable_text(struct params *p, const char *text)
         null(p);
         return;
     }
-    for (size_t left = strlen(text); left > 0;) {
-        const size_t good = utf8_valid_prefix(text, left);
-        buf_put(&p->data, text, good);
-        text += good;
-        left -= good;
-        if (left > 0) {
-            buf_putc(&p->data, '?');
-            text++;
-            left--;
-        }
-    }
+    put_readable(&p->data, text);
     end(p);
 }
 
@@ -115,7 +121,7 @@ void params_array(struct params *p, uint32_t element_type, size_t count)
         return;
     }
     buf_put_be32(&p->data, count > 0 ? 1 : 0); /* dimensions */
-    buf_put_be32(&p->data, 0);                 /* no element is NULL */
+    buf_put_be32(&p->data, 0);                 /* no element is NULL, see item_null() */
     buf_put_be32(&p->data, element_type);
     if (count == 0)
         return;
@@ -141,6 +147,44 @@ void params_item(struct params *p, const void *bytes, size_t n)
     unsigned char *room = params_item_room(p, n);
     if (room != NULL)
         memcpy(room, bytes, n);
+}
+
+void params_item_int4(struct params *p, int32_t v)
+{
+    buf_put_be32(&p->data, sizeof v);
+    buf_put_be32(&p->data, (uint32_t)v);
+}
+
+/* The array's header, which begins the parameter, tells that there is one. */
+static void item_null(struct params *p)
+{
+    enum { FLAGS_END = 7 };
+    buf_put_be32(&p->data, UINT32_MAX);
+    if (buf_ok(&p->data) && p->count < PARAMS_MAX)
+        p->data.data[p->offsets[p->count] + FLAGS_END] = 1;
+}
+
+void params_item_text(struct params *p, const char *text)
+{
+    if (text == NULL)
+        item_null(p);
+    else
+        params_item(p, text, strlen(text));
+}
+
+void params_item_readable_text(struct params *p, const char *text)
+{
+    if (text == NULL) {
+        item_null(p);
+        return;
+    }
+    const size_t n = strlen(text);
+    if (n > PARAMS_BYTES_MAX) {
+        p->failed = true;
+        return;
+    }
+    buf_put_be32(&p->data, (uint32_t)n);
+    put_readable(&p->data, text);
 }
 
 void params_array_end(struct params *p)

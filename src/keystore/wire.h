@@ -19,12 +19,13 @@ enum {
     OID_INT4 = 23,
     OID_TEXT = 25,
     OID_BYTEA_ARRAY = 1001,
+    OID_INT4_ARRAY = 1007,
     OID_TEXT_ARRAY = 1009,
     OID_UUID = 2950,
     OID_UUID_ARRAY = 2951
 };
 
-enum { PARAMS_MAX = 16, PARAMS_BYTES_MAX = 4 * 1024 * 1024 };
+enum { PARAMS_MAX = 24, PARAMS_BYTES_MAX = 4 * 1024 * 1024 };
 
 /* The parameters of one call. Like a buffer it keeps the first failure; params_ok() asks once. */
 struct params {
@@ -51,6 +52,10 @@ void params_readable_text(struct params *p, const char *text);
 void params_array(struct params *p, uint32_t element_type, size_t count);
 void params_item(struct params *p, const void *bytes, size_t n);
 unsigned char *params_item_room(struct params *p, size_t n);
+/* An element that is a text as params_text() and params_readable_text() put it. */
+void params_item_text(struct params *p, const char *text);
+void params_item_readable_text(struct params *p, const char *text);
+void params_item_int4(struct params *p, int32_t v);
 void params_array_end(struct params *p);
 void params_uuids(struct params *p, const struct uuid *uuids, size_t count);
 

@@ -41,6 +41,7 @@ void register_kek(int version);
 /* Slots with keys on the secure heap. */
 struct order {
     struct keystore_request request;
+    struct keystore_details details;
     struct keystore_slot slots[MAX_SLOTS];
     size_t count;
     unsigned char *keys;
