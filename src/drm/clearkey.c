@@ -11,5 +11,7 @@ int clearkey_signal(struct signalling *s)
         .format = "identity",
         .iv = s->in->settings->hls_iv,
     };
+    if (signal_wants(s, DRM_PSSH))
+        s->values.pssh = "";
     return hls_signal_uri(s, &key);
 }

@@ -7,6 +7,6 @@
 int common_signal(struct signalling *s)
 {
     const char *box;
-    pssh_put_v1(&s->box, &s->system->id, s->in->kid);
+    pssh_put_v1_header(&s->box, &s->system->id, s->in->kid, 0);
     return pssh_signal(s, &box);
 }

@@ -35,10 +35,13 @@ struct drm_values {
 
 enum playready_header { PLAYREADY_4_0, PLAYREADY_4_1, PLAYREADY_4_2, PLAYREADY_4_3 };
 
-/* What a tenant may set. The two templates hold text and any of {content_id} (percent-encoded),
- * {content_id_base64} (of its UTF-8; the alphabet with '+' and '/'), {kid} (lower case with
- * hyphens), {kid_hex}, {iv_base64}, {iv_hex}, {guide_json} (the base64 JSON that the MediaPackage
- * guide asks for) and {key_url}. */
+/* What a tenant may set for a DRM system. The templates hold text and any of {content_id}
+ * (percent-encoded), {content_id_base64} (of its UTF-8; the alphabet with '+' and '/'), {kid}
+ * (lower case with hyphens), {kid_hex}, {kid_base64}, {iv_base64}, {iv_hex}, {system_id}. Those of
+ * URIs also {guide_json} (the base64 JSON that the MediaPackage guide asks for), {key_url} and
+ * {pssh} (base64 of the box), those of XML also {pssh}, {content_id_raw} (as it is) and
+ * {content_id_json} (a JSON string in quotes), those of data these two, {kid_bytes} and
+ * {hex:0a1b}. */
 struct drm_settings {
     const char *widevine_provider;          /* NULL or "": field left out */
     const char *widevine_policy;            /* likewise */
@@ -51,7 +54,21 @@ struct drm_settings {
     bool hls_ctr_method;      /* METHOD=SAMPLE-AES-CTR for cenc; else SAMPLE-AES there too */
     bool hls_keyid;           /* add KEYID=0x… to the Widevine line */
     bool hls_iv; /* add IV=0x… to the AES-128 line; else a segment's number is its IV */
+    const char *hls_keyformat;         /* KEYFORMAT; NULL or "": the system's own */
+    const char *hls_keyformatversions; /* KEYFORMATVERSIONS, likewise: "1" */
+
+    /* A system from templates alone; NULL or "": it has no such value. */
+    unsigned schemes;               /* bits DRM_SCHEME_BIT() of those that it works with */
+    const char *pssh;               /* template of the data in its box */
+    bool pssh_kid;                  /* a version 1 box, which names the KID; else version 0 */
+    const char *content_protection; /* template of the children of ContentProtection */
+    const char *hls_uri;            /* template of URI in the HLS lines */
+
+    /* What the document says beside the system's values in SPEKE v2.1; NULL or "": nothing. */
+    const char *robustness, *hls_allowed_cpc;
 };
+
+#define DRM_SCHEME_BIT(scheme) (1U << (scheme))
 
 /* The settings that follow the MediaPackage guide: skd:// with {guide_json}, and
  * {key_url}/{content_id}/{kid}. key_url_base is "" and has to be set where AES-128 is in use. */
@@ -66,9 +83,18 @@ struct drm_input {
     enum scheme scheme;
     enum speke_version version;
     const struct drm_settings *settings;
+    const struct uuid *system_id; /* of a system from templates */
+    const char *pssh;             /* base64 of the box at hand; set within the room */
 };
 
 struct drm_system;
+
+/* The systems that the program knows, in a fixed order. */
+enum { DRM_SYSTEMS = 6 };
+const struct drm_system *drm_at(size_t i);
+size_t drm_index(const struct drm_system *system); /* its place in that order */
+/* The one that stands for all others: what it says comes from the templates of the settings. */
+const struct drm_system *drm_from_templates(void);
 
 /* The system with that ID, NULL when none is known in that version. */
 const struct drm_system *drm_find(const struct uuid *system_id, enum speke_version version);

@@ -11,5 +11,7 @@ int fairplay_signal(struct signalling *s)
         .uri = s->in->settings->fairplay_uri,
         .format = "com.apple.streamingkeydelivery",
     };
+    if (signal_wants(s, DRM_PSSH))
+        s->values.pssh = "";
     return hls_signal_uri(s, &key);
 }

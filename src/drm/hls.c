@@ -9,7 +9,21 @@
 
 static const char MASTER_TAG[] = "#EXT-X-SESSION-KEY:";
 static const char MEDIA_TAG[] = "#EXT-X-KEY:";
-static const char FORMAT_VERSIONS[] = "1";
+
+static const char *given_or(const char *text, const char *usual)
+{
+    return signal_given(text) ? text : usual;
+}
+
+static const char *key_format(const struct drm_settings *set, const char *usual)
+{
+    return given_or(set->hls_keyformat, usual);
+}
+
+static const char *key_format_versions(const struct drm_settings *set)
+{
+    return given_or(set->hls_keyformatversions, "1");
+}
 
 const char *hls_sample_method(const struct drm_input *in)
 {
@@ -49,10 +63,10 @@ void hls_put_hex(struct buf *line, const char *name, const unsigned char *bytes,
     text_put_hex(line, bytes, n);
 }
 
-void hls_put_format(struct buf *line, const char *format)
+void hls_put_format(struct buf *line, const struct drm_settings *set, const char *usual)
 {
-    hls_put_quoted(line, "KEYFORMAT", format, "");
-    hls_put_quoted(line, "KEYFORMATVERSIONS", FORMAT_VERSIONS, "");
+    hls_put_quoted(line, "KEYFORMAT", key_format(set, usual), "");
+    hls_put_quoted(line, "KEYFORMATVERSIONS", key_format_versions(set), "");
 }
 
 int hls_end(struct signalling *s)
@@ -74,12 +88,12 @@ static int put_lines(struct signalling *s, const struct hls_key *key)
     hls_begin(&s->text, key->method);
     put_name(&s->text, "URI");
     buf_putc(&s->text, '"');
-    if (template_put(&s->text, key->uri, s->in, s->f) != 0)
+    if (template_put(&s->text, TEMPLATE_URI, key->uri, s->in, s->f) != 0)
         return -1;
     buf_putc(&s->text, '"');
     if (key->iv && s->in->iv != NULL)
         hls_put_hex(&s->text, "IV", s->in->iv, 16);
-    hls_put_format(&s->text, key->format);
+    hls_put_format(&s->text, s->in->settings, key->format);
     return hls_end(s);
 }
 
@@ -93,24 +107,23 @@ static int put_text_value(struct signalling *s, const char *text, const char **v
 static int put_uri_value(struct signalling *s, const char *uri)
 {
     buf_clear(&s->text);
-    if (template_put(&s->text, uri, s->in, s->f) != 0)
+    if (template_put(&s->text, TEMPLATE_URI, uri, s->in, s->f) != 0)
         return -1;
     return signal_base64(s, &s->text, 0, &s->values.key_uri);
 }
 
 int hls_signal_uri(struct signalling *s, const struct hls_key *key)
 {
-    if (signal_wants(s, DRM_PSSH))
-        s->values.pssh = "";
+    const struct drm_settings *set = s->in->settings;
     if (signal_wants(s, DRM_HLS_MEDIA | DRM_HLS_MASTER) && put_lines(s, key) != 0)
         return -1;
     if (signal_wants(s, DRM_KEY_URI) && put_uri_value(s, key->uri) != 0)
         return -1;
     if (signal_wants(s, DRM_KEY_FORMAT) &&
-        put_text_value(s, key->format, &s->values.key_format) != 0)
+        put_text_value(s, key_format(set, key->format), &s->values.key_format) != 0)
         return -1;
     if (signal_wants(s, DRM_KEY_FORMAT_VERSIONS) &&
-        put_text_value(s, FORMAT_VERSIONS, &s->values.key_format_versions) != 0)
+        put_text_value(s, key_format_versions(set), &s->values.key_format_versions) != 0)
         return -1;
     return 0;
 }

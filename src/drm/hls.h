@@ -9,6 +9,7 @@
 
 struct buf;
 struct drm_input;
+struct drm_settings;
 struct signalling;
 
 /* METHOD for what encrypts samples, not whole segments: SAMPLE-AES, or SAMPLE-AES-CTR where the
@@ -21,8 +22,8 @@ void hls_begin(struct buf *line, const char *method);
 void hls_put_quoted(struct buf *line, const char *name, const char *start, const char *end);
 /* Appends NAME=0x… with two lower-case digits a byte. */
 void hls_put_hex(struct buf *line, const char *name, const unsigned char *bytes, size_t n);
-/* Appends KEYFORMAT and, as "1", KEYFORMATVERSIONS. */
-void hls_put_format(struct buf *line, const char *format);
+/* Appends KEYFORMAT and KEYFORMATVERSIONS: those of the settings, else the usual format and "1". */
+void hls_put_format(struct buf *line, const struct drm_settings *set, const char *usual);
 /* Takes the line that was begun in s->text and sets the wanted ones of the values hls_media and
  * hls_master. Returns 0, or -1 with the failure set. */
 int hls_end(struct signalling *s);
@@ -36,7 +37,7 @@ struct hls_key {
 };
 
 /* Sets the wanted ones of both HLS lines and of the v1 values key_uri, key_format and
- * key_format_versions; an empty PSSH when one is wanted. Returns 0, or -1 with the failure set. */
+ * key_format_versions. Returns 0, or -1 with the failure set. */
 int hls_signal_uri(struct signalling *s, const struct hls_key *key);
 
 #endif

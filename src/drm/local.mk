@@ -11,5 +11,6 @@ src_drm_libdrm_a_SOURCES = \
 	src/drm/system.h \
 	src/drm/systems.c \
 	src/drm/template.c src/drm/template.h \
+	src/drm/templates.c \
 	src/drm/text.c src/drm/text.h \
 	src/drm/widevine.c

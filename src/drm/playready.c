@@ -163,7 +163,7 @@ static int put_content_protection(struct signalling *s, const char *box, const c
 static int put_lines(struct signalling *s, const char *object)
 {
     hls_begin(&s->text, hls_sample_method(s->in));
-    hls_put_format(&s->text, "com.microsoft.playready");
+    hls_put_format(&s->text, s->in->settings, "com.microsoft.playready");
     hls_put_quoted(&s->text, "URI", "data:text/plain;charset=UTF-16;base64,", object);
     return hls_end(s);
 }

@@ -7,8 +7,6 @@
 #include "base/uuid.h"
 #include "drm/system.h"
 
-enum { PSSH_V1_SIZE = 52 }; /* with one KID and no data */
-
 static void put_start(struct buf *box, uint32_t size, uint8_t version, const struct uuid *system_id)
 {
     buf_put_be32(box, size);
@@ -27,12 +25,17 @@ void pssh_put_v0_header(struct buf *box, const struct uuid *system_id, size_t si
     buf_put_be32(box, (uint32_t)size);
 }
 
-void pssh_put_v1(struct buf *box, const struct uuid *system_id, const struct uuid *kid)
+void pssh_put_v1_header(struct buf *box, const struct uuid *system_id, const struct uuid *kid,
+                        size_t size)
 {
-    put_start(box, PSSH_V1_SIZE, 1, system_id);
+    if (size > UINT32_MAX - PSSH_V1_HEADER) {
+        box->failed = true;
+        return;
+    }
+    put_start(box, PSSH_V1_HEADER + (uint32_t)size, 1, system_id);
     buf_put_be32(box, 1);
     buf_put(box, kid->bytes, UUID_BYTES);
-    buf_put_be32(box, 0);
+    buf_put_be32(box, (uint32_t)size);
 }
 
 void pssh_put_element(struct buf *text, const char *box_base64)

@@ -9,13 +9,15 @@ struct buf;
 struct signalling;
 struct uuid;
 
-enum { PSSH_V0_HEADER = 32 }; /* bytes before the data of a version 0 box */
+/* Bytes before the data: of a version 0 box, of a version 1 box with one KID. */
+enum { PSSH_V0_HEADER = 32, PSSH_V1_HEADER = 52 };
 
 /* Appends what stands before the data of a version 0 box. The caller appends the data, size bytes
  * of them; more than a box can hold fails the buffer. */
 void pssh_put_v0_header(struct buf *box, const struct uuid *system_id, size_t size);
-/* Appends a version 1 box with one KID and no data. */
-void pssh_put_v1(struct buf *box, const struct uuid *system_id, const struct uuid *kid);
+/* The same for a version 1 box with one KID. */
+void pssh_put_v1_header(struct buf *box, const struct uuid *system_id, const struct uuid *kid,
+                        size_t size);
 /* Appends <cenc:pssh> around the base64 text of a box. */
 void pssh_put_element(struct buf *text, const char *box_base64);
 /* For systems that need no more than the box: from s->box sets the values PSSH and

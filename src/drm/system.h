@@ -33,14 +33,13 @@ struct drm_system {
                                             returns 0, or -1 with the failure set */
 };
 
-#define SCHEME_BIT(scheme) (1U << (scheme))
-
 /* One a system. */
 int widevine_signal(struct signalling *s);
 int playready_signal(struct signalling *s);
 int fairplay_signal(struct signalling *s);
 int clearkey_signal(struct signalling *s); /* HLS AES-128 under both of its IDs */
 int common_signal(struct signalling *s);
+int template_signal(struct signalling *s);
 
 /* Whether one of the fields is wanted. */
 bool signal_wants(const struct signalling *s, unsigned fields);

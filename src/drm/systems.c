@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of DRM systems, and the one way into it. */
+#include <assert.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -19,9 +20,9 @@ enum {
 /* Which scheme fits which system: the MediaPackage guide, and in SPEKE v2.1 the HLS method that
  * stands for it. */
 enum {
-    CTR_OR_CBC = SCHEME_BIT(SCHEME_CENC) | SCHEME_BIT(SCHEME_CBCS),
-    SAMPLE_AES = SCHEME_BIT(SCHEME_HLS_SAMPLE_AES),
-    SAMPLE_AES_CTR = SCHEME_BIT(SCHEME_HLS_SAMPLE_AES_CTR),
+    CTR_OR_CBC = DRM_SCHEME_BIT(SCHEME_CENC) | DRM_SCHEME_BIT(SCHEME_CBCS),
+    SAMPLE_AES = DRM_SCHEME_BIT(SCHEME_HLS_SAMPLE_AES),
+    SAMPLE_AES_CTR = DRM_SCHEME_BIT(SCHEME_HLS_SAMPLE_AES_CTR),
 };
 
 const struct drm_settings DRM_DEFAULT_SETTINGS = {
@@ -29,6 +30,7 @@ const struct drm_settings DRM_DEFAULT_SETTINGS = {
     .fairplay_uri = "skd://{guide_json}",
     .key_url = "{key_url}/{content_id}/{kid}",
     .key_url_base = "",
+    .schemes = CTR_OR_CBC,
 };
 
 /* An empty PSSH is what encryptors expect back of FairPlay and Clear Key in v2.x. */
@@ -58,7 +60,7 @@ static const struct drm_system SYSTEMS[] = {
         .title = "FairPlay",
         .id = {{0x94, 0xce, 0x86, 0xfb, 0x07, 0xff, 0x4f, 0x43, 0xad, 0xb8, 0x93, 0xd2, 0xfa, 0x96,
                 0x8c, 0xa2}},
-        .schemes = SCHEME_BIT(SCHEME_CBCS) | SAMPLE_AES,
+        .schemes = DRM_SCHEME_BIT(SCHEME_CBCS) | SAMPLE_AES,
         .v1_fields = V1_KEY_ATTRIBUTES,
         .v2_fields = DRM_PSSH | HLS_LINES,
         .signal = fairplay_signal,
@@ -68,7 +70,7 @@ static const struct drm_system SYSTEMS[] = {
         .title = "Clear Key AES-128",
         .id = {{0x3e, 0xa8, 0x77, 0x8f, 0x77, 0x42, 0x4b, 0xf9, 0xb1, 0x8b, 0xe8, 0x34, 0xb2, 0xac,
                 0xbd, 0x47}},
-        .schemes = SCHEME_BIT(SCHEME_CBC1) | SCHEME_BIT(SCHEME_HLS_AES_128),
+        .schemes = DRM_SCHEME_BIT(SCHEME_CBC1) | DRM_SCHEME_BIT(SCHEME_HLS_AES_128),
         .v2_fields = DRM_PSSH | HLS_LINES,
         .signal = clearkey_signal,
     },
@@ -92,7 +94,15 @@ static const struct drm_system SYSTEMS[] = {
     },
 };
 
-enum { SYSTEM_COUNT = sizeof SYSTEMS / sizeof SYSTEMS[0] };
+static_assert(sizeof SYSTEMS / sizeof SYSTEMS[0] == DRM_SYSTEMS);
+
+static const struct drm_system FROM_TEMPLATES = {
+    .name = "other",
+    .title = "Other",
+    .v1_fields = DRM_PSSH | DRM_CONTENT_PROTECTION | V1_KEY_ATTRIBUTES,
+    .v2_fields = DRM_PSSH | DRM_CONTENT_PROTECTION | HLS_LINES,
+    .signal = template_signal,
+};
 
 static unsigned fields_of(const struct drm_system *system, enum speke_version version)
 {
@@ -101,7 +111,7 @@ static unsigned fields_of(const struct drm_system *system, enum speke_version ve
 
 const struct drm_system *drm_find(const struct uuid *system_id, enum speke_version version)
 {
-    for (size_t i = 0; i < SYSTEM_COUNT; i++) {
+    for (size_t i = 0; i < DRM_SYSTEMS; i++) {
         if (uuid_equal(&SYSTEMS[i].id, system_id))
             return fields_of(&SYSTEMS[i], version) != 0 ? &SYSTEMS[i] : NULL;
     }
@@ -110,11 +120,26 @@ const struct drm_system *drm_find(const struct uuid *system_id, enum speke_versi
 
 const struct drm_system *drm_find_by_name(const char *name)
 {
-    for (size_t i = 0; i < SYSTEM_COUNT; i++) {
+    for (size_t i = 0; i < DRM_SYSTEMS; i++) {
         if (strcmp(SYSTEMS[i].name, name) == 0)
             return &SYSTEMS[i];
     }
     return NULL;
+}
+
+const struct drm_system *drm_at(size_t i)
+{
+    return &SYSTEMS[i];
+}
+
+size_t drm_index(const struct drm_system *system)
+{
+    return (size_t)(system - SYSTEMS);
+}
+
+const struct drm_system *drm_from_templates(void)
+{
+    return &FROM_TEMPLATES;
 }
 
 const char *drm_name(const struct drm_system *system)
@@ -136,7 +161,7 @@ bool drm_scheme_fits(const struct drm_system *system, enum scheme scheme)
 {
     if (scheme == SCHEME_NONE)
         return system->v1_fields != 0;
-    return (system->schemes & SCHEME_BIT(scheme)) != 0;
+    return (system->schemes & DRM_SCHEME_BIT(scheme)) != 0;
 }
 
 bool signal_wants(const struct signalling *s, unsigned fields)

@@ -72,7 +72,7 @@ static int put_lines(struct signalling *s, const char *box)
     hls_put_quoted(&s->text, "URI", "data:text/plain;base64,", box);
     if (s->in->settings->hls_keyid)
         hls_put_hex(&s->text, "KEYID", s->in->kid->bytes, UUID_BYTES);
-    hls_put_format(&s->text, "urn:uuid:edef8ba9-79d6-4ace-a3c8-27dcd51d21ed");
+    hls_put_format(&s->text, s->in->settings, "urn:uuid:edef8ba9-79d6-4ace-a3c8-27dcd51d21ed");
     return hls_end(s);
 }
 

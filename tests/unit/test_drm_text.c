@@ -224,7 +224,7 @@ static void templates_replace_each_name(void **state)
         struct failure f;
         buf_init(&b, 4096);
         print_message("  %s\n", ROWS[i].text);
-        assert_int_equal(template_put(&b, ROWS[i].text, &in, &f), 0);
+        assert_int_equal(template_put(&b, TEMPLATE_URI, ROWS[i].text, &in, &f), 0);
         assert_buf(&b, ROWS[i].expected, strlen(ROWS[i].expected));
     }
 }
@@ -259,7 +259,7 @@ static void the_guide_json_takes_the_iv_that_is_there(void **state)
         in.iv_text = rows[i].iv_text;
         buf_init(&b, 4096);
         print_message("  row %zu\n", i);
-        assert_int_equal(template_put(&b, "{guide_json}", &in, &f), 0);
+        assert_int_equal(template_put(&b, TEMPLATE_URI, "{guide_json}", &in, &f), 0);
         assert_buf(&b, rows[i].expected, strlen(rows[i].expected));
     }
 }
@@ -289,7 +289,7 @@ static void templates_that_make_no_uri_are_failures(void **state)
         buf_init(&b, 4096);
         failure_clear(&f);
         print_message("  %s\n", ROWS[i].expected);
-        assert_int_equal(template_put(&b, ROWS[i].text, &in, &f), -1);
+        assert_int_equal(template_put(&b, TEMPLATE_URI, ROWS[i].text, &in, &f), -1);
         assert_int_equal(f.status, 500);
         assert_string_equal(f.text, "Internal error");
         assert_non_null(strstr(f.cause, ROWS[i].expected));
@@ -307,7 +307,7 @@ static void a_uri_that_does_not_fit_fails_the_buffer(void **state)
         struct buf b;
         struct failure f;
         buf_init(&b, 32);
-        assert_int_equal(template_put(&b, ROWS[i], &in, &f), 0);
+        assert_int_equal(template_put(&b, TEMPLATE_URI, ROWS[i], &in, &f), 0);
         assert_false(buf_ok(&b));
         buf_free(&b);
     }
@@ -326,7 +326,7 @@ static void a_version_1_box_holds_one_kid(void **state)
                               "\x00\x00\x00\x00";
     struct buf b;
     buf_init(&b, 4096);
-    pssh_put_v1(&b, &FAIRPLAY, &KID);
+    pssh_put_v1_header(&b, &FAIRPLAY, &KID, 0);
     assert_buf(&b, BOX, sizeof BOX - 1);
 }
 
