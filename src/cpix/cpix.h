@@ -19,7 +19,12 @@
 #define DSIG_NAMESPACE  "http://www.w3.org/2000/09/xmldsig#"
 #define XENC_NAMESPACE  "http://www.w3.org/2001/04/xmlenc#"
 
-enum { CPIX_KEY_BYTES = 16, CPIX_IV_BYTES = 16, CPIX_CONTENT_ID_CHARACTERS = 1024 };
+enum {
+    CPIX_KEY_BYTES = 16,
+    CPIX_IV_BYTES = 16,
+    CPIX_CONTENT_ID_CHARACTERS = 1024,
+    CPIX_RECIPIENTS_MOST = 32
+};
 
 #define CPIX_NO_KEY SIZE_MAX
 
@@ -39,6 +44,11 @@ struct cpix_attributes {
     size_t count;
 };
 
+/* A key that travels encrypted: the texts of CipherValue and ValueMAC, base64. */
+struct cpix_wrapped {
+    const char *cipher, *mac; /* NULL for none */
+};
+
 /* cpix:ContentKey */
 struct cpix_content_key {
     int line;
@@ -56,6 +66,8 @@ struct cpix_content_key {
     const char *hdcp_level, *hdcp_output_protection;
     /* The provider's: 16 bytes in the secure heap that the document does not own. */
     const unsigned char *key;
+    /* Written instead of the clear key; also what an answer that was read has. */
+    struct cpix_wrapped encrypted;
 };
 
 /* What a DRMSystem asks for, one for each child element that is a placeholder. */
@@ -130,11 +142,18 @@ struct cpix_rule {
     size_t filter_count;
 };
 
+/* The shapes of MACMethod in use: SPEKE's Key/EncryptedValue, the Key/EncryptionMethod of some
+ * libraries, and the MACKey that the PSKC schema names. All are read. */
+enum cpix_mac_shape { CPIX_MAC_SHAPE_SPEKE, CPIX_MAC_SHAPE_LIBRARY, CPIX_MAC_SHAPE_PSKC };
+
 /* cpix:DeliveryData: a recipient of encrypted keys */
 struct cpix_delivery {
     int line;
     const char *id, *name;
     const char *certificate; /* text of X509Certificate, base64 of DER; NULL when there is none */
+    /* Echoed. */
+    const char *description, *sending_entity, *sender_point_of_contact, *receiving_entity;
+    struct cpix_wrapped document_key, mac_key;
 };
 
 /* A list element: how often it stood in the document and where. Its items follow in the struct
@@ -149,6 +168,7 @@ struct cpix_document {
     enum speke_version version; /* set by cpix_check() */
     int line;                   /* of the root */
     const char *id, *content_id, *name, *version_text;
+    enum cpix_mac_shape mac_shape; /* to write; not set by reading */
 
     struct cpix_list delivery_list, key_list, system_list, period_list, rule_list;
     struct cpix_delivery *deliveries;
@@ -233,10 +253,11 @@ int cpix_check(struct cpix_document *doc, const struct cpix_rules *rules, struct
 /* --- writer.c ------------------------------------------------------------------------------- */
 
 /* Appends the document as XML: namespaces on the root (cpix and pskc always, speke only in a v1
- * document that writes one of its elements), the request's order, keys as PlainValue. A ContentKey
- * without key is written without Data, so the same function writes requests: a placeholder whose
- * value is NULL is left out, one whose value is "" is written empty. The buffer's sticky failure
- * tells whether it fitted. */
+ * document that writes one of its elements), the request's order, keys as PlainValue or, where they
+ * are encrypted, as EncryptedValue with the DeliveryDataList that opens them. A ContentKey without
+ * key is written without Data, so the same function writes requests: a placeholder whose value is
+ * NULL is left out, one whose value is "" is written empty. The buffer's sticky failure tells
+ * whether it fitted. */
 void cpix_write(const struct cpix_document *doc, struct buf *out);
 
 #endif

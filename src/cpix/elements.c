@@ -145,15 +145,62 @@ static int start_list(struct reader *r, const struct tag *tag, struct cpix_list 
     return 0;
 }
 
+/* --- Encrypted keys ------------------------------------------------------------------------- */
+
+/* The first text counts; what follows is left alone. */
+static int take_first_text(struct reader *r, const char **out, const char *text)
+{
+    if (*out == NULL)
+        *out = copy_text(r, text);
+    return *out == NULL ? -1 : 0;
+}
+
+static int end_cipher_value(struct reader *r, const char *text)
+{
+    return take_first_text(r, &r->wrapped->cipher, text);
+}
+
+static int end_value_mac(struct reader *r, const char *text)
+{
+    return take_first_text(r, &r->wrapped->mac, text);
+}
+
+static const struct element CIPHER_VALUE = {
+    .name_space = XENC_NAMESPACE, .name = "CipherValue", .end = end_cipher_value};
+static const struct element *const CIPHER_DATA_CHILDREN[] = {&CIPHER_VALUE, NULL};
+static const struct element CIPHER_DATA = {
+    .name_space = XENC_NAMESPACE, .name = "CipherData", .children = CIPHER_DATA_CHILDREN};
+static const struct element *const ENCRYPTED_CHILDREN[] = {&CIPHER_DATA, NULL};
+static const struct element ENCRYPTED_VALUE = {
+    .name_space = PSKC_NAMESPACE, .name = "EncryptedValue", .children = ENCRYPTED_CHILDREN};
+static const struct element VALUE_MAC = {
+    .name_space = PSKC_NAMESPACE, .name = "ValueMAC", .end = end_value_mac};
+
 /* --- DeliveryDataList ----------------------------------------------------------------------- */
 
-static int end_certificate(struct reader *r, const char *text)
+static struct cpix_delivery *last_delivery(struct reader *r)
 {
-    struct cpix_delivery *d = &r->doc->deliveries[r->doc->delivery_count - 1];
-    if (d->certificate != NULL)
-        return 0;
-    d->certificate = copy_text(r, text);
-    return d->certificate == NULL ? -1 : 0;
+    return &r->doc->deliveries[r->doc->delivery_count - 1];
+}
+
+static int end_delivery_text(struct reader *r, const char *text)
+{
+    void *at = (char *)last_delivery(r) + r->levels[r->depth - 1].element->member;
+    return take_first_text(r, at, text);
+}
+
+static int start_document_key(struct reader *r, const struct tag *tag)
+{
+    (void)tag;
+    r->wrapped = &last_delivery(r)->document_key;
+    return 0;
+}
+
+static int start_mac_method(struct reader *r, const struct tag *tag)
+{
+    (void)tag;
+    r->wrapped = &last_delivery(r)->mac_key;
+    return 0;
 }
 
 static int start_delivery(struct reader *r, const struct tag *tag)
@@ -173,15 +220,54 @@ static int start_delivery_list(struct reader *r, const struct tag *tag)
     return start_list(r, tag, &r->doc->delivery_list);
 }
 
-static const struct element CERTIFICATE = {
-    .name_space = DSIG_NAMESPACE, .name = "X509Certificate", .end = end_certificate};
+#define DELIVERY_TEXT(namespace_, name_, member_)                              \
+    {                                                                          \
+        .name_space = (namespace_), .name = (name_), .end = end_delivery_text, \
+        .member = offsetof(struct cpix_delivery, member_)                      \
+    }
+static const struct element CERTIFICATE = DELIVERY_TEXT(DSIG_NAMESPACE, "X509Certificate",
+                                                        certificate);
 static const struct element *const X509_CHILDREN[] = {&CERTIFICATE, NULL};
 static const struct element X509_DATA = {
     .name_space = DSIG_NAMESPACE, .name = "X509Data", .children = X509_CHILDREN};
 static const struct element *const DELIVERY_KEY_CHILDREN[] = {&X509_DATA, NULL};
 static const struct element DELIVERY_KEY = {
     .name_space = CPIX_NAMESPACE, .name = "DeliveryKey", .children = DELIVERY_KEY_CHILDREN};
-static const struct element *const DELIVERY_CHILDREN[] = {&DELIVERY_KEY, NULL};
+static const struct element *const WRAPPED_SECRET_CHILDREN[] = {&ENCRYPTED_VALUE, &VALUE_MAC, NULL};
+static const struct element WRAPPED_SECRET = {
+    .name_space = PSKC_NAMESPACE, .name = "Secret", .children = WRAPPED_SECRET_CHILDREN};
+static const struct element *const WRAPPED_DATA_CHILDREN[] = {&WRAPPED_SECRET, NULL};
+static const struct element WRAPPED_DATA = {
+    .name_space = CPIX_NAMESPACE, .name = "Data", .children = WRAPPED_DATA_CHILDREN};
+static const struct element *const DOCUMENT_KEY_CHILDREN[] = {&WRAPPED_DATA, NULL};
+static const struct element DOCUMENT_KEY = {.name_space = CPIX_NAMESPACE,
+                                            .name = "DocumentKey",
+                                            .start = start_document_key,
+                                            .children = DOCUMENT_KEY_CHILDREN};
+/* MACMethod in its three shapes: Key/EncryptedValue, Key and MACKey with the cipher right in it. */
+static const struct element *const MAC_KEY_CHILDREN[] = {&ENCRYPTED_VALUE, &CIPHER_DATA, &VALUE_MAC,
+                                                         NULL};
+static const struct element MAC_KEY = {
+    .name_space = CPIX_NAMESPACE, .name = "Key", .children = MAC_KEY_CHILDREN};
+static const struct element PSKC_MAC_KEY = {
+    .name_space = PSKC_NAMESPACE, .name = "MACKey", .children = MAC_KEY_CHILDREN};
+static const struct element *const MAC_METHOD_CHILDREN[] = {&MAC_KEY, &PSKC_MAC_KEY, NULL};
+static const struct element MAC_METHOD = {.name_space = CPIX_NAMESPACE,
+                                          .name = "MACMethod",
+                                          .start = start_mac_method,
+                                          .children = MAC_METHOD_CHILDREN};
+static const struct element DESCRIPTION = DELIVERY_TEXT(CPIX_NAMESPACE, "Description", description);
+static const struct element SENDING_ENTITY = DELIVERY_TEXT(CPIX_NAMESPACE, "SendingEntity",
+                                                           sending_entity);
+static const struct element SENDER_POINT_OF_CONTACT = DELIVERY_TEXT(
+    CPIX_NAMESPACE, "SenderPointOfContact", sender_point_of_contact);
+static const struct element RECEIVING_ENTITY = DELIVERY_TEXT(CPIX_NAMESPACE, "ReceivingEntity",
+                                                             receiving_entity);
+static const struct element *const DELIVERY_CHILDREN[] = {
+    &DELIVERY_KEY,     &DOCUMENT_KEY,
+    &MAC_METHOD,       &DESCRIPTION,
+    &SENDING_ENTITY,   &SENDER_POINT_OF_CONTACT,
+    &RECEIVING_ENTITY, NULL};
 static const struct element DELIVERY = {.name_space = CPIX_NAMESPACE,
                                         .name = "DeliveryData",
                                         .start = start_delivery,
@@ -197,11 +283,7 @@ static const struct element DELIVERY_LIST = {.name_space = CPIX_NAMESPACE,
 
 static int end_plain_value(struct reader *r, const char *text)
 {
-    struct cpix_content_key *key = &r->doc->keys[r->doc->key_count - 1];
-    if (key->plain_value != NULL)
-        return 0;
-    key->plain_value = copy_text(r, text);
-    return key->plain_value == NULL ? -1 : 0;
+    return take_first_text(r, &r->doc->keys[r->doc->key_count - 1].plain_value, text);
 }
 
 static int start_hdcp(struct reader *r, const struct tag *tag)
@@ -226,6 +308,7 @@ static int start_key(struct reader *r, const struct tag *tag)
     if (key == NULL)
         return -1;
     *key = (struct cpix_content_key){.line = tag->line};
+    r->wrapped = &key->encrypted;
     const struct wanted wanted[] = {{"kid", &key->kid_text},
                                     {"commonEncryptionScheme", &key->scheme_text},
                                     {"explicitIV", &key->explicit_iv},
@@ -241,7 +324,8 @@ static int start_key_list(struct reader *r, const struct tag *tag)
 
 static const struct element PLAIN_VALUE = {
     .name_space = PSKC_NAMESPACE, .name = "PlainValue", .end = end_plain_value};
-static const struct element *const SECRET_CHILDREN[] = {&PLAIN_VALUE, NULL};
+static const struct element *const SECRET_CHILDREN[] = {&PLAIN_VALUE, &ENCRYPTED_VALUE, &VALUE_MAC,
+                                                        NULL};
 static const struct element SECRET = {
     .name_space = PSKC_NAMESPACE, .name = "Secret", .children = SECRET_CHILDREN};
 static const struct element *const DATA_CHILDREN[] = {&SECRET, NULL};

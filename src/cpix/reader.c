@@ -25,7 +25,7 @@ typedef const xmlError *error_pointer;
 const struct cpix_limits CPIX_DEFAULT_LIMITS = {
     .keys = 1000,
     .systems = 16000,
-    .recipients = 32,
+    .recipients = CPIX_RECIPIENTS_MOST,
     .depth = 32,
     .attributes = 64,
     .markup = 200000,

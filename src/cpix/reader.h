@@ -25,6 +25,7 @@ struct element {
     const struct element *other;           /* takes all other children; NULL: they are skipped */
     size_t counter; /* offset in struct cpix_document of the count of such elements; 0: none */
     enum cpix_field field; /* of a placeholder */
+    size_t member;         /* of a text: offset in the struct that it belongs to */
 };
 
 extern const struct element CPIX_ROOT;
@@ -60,6 +61,7 @@ struct reader {
     struct level levels[CPIX_DEEPEST];
     size_t depth;
     size_t namespaces, declarations; /* in force, and declared until now */
+    struct cpix_wrapped *wrapped;    /* where CipherValue and ValueMAC go */
     struct buf text;                 /* of the element at hand */
     bool stopped;                    /* something failed: nothing more is looked at */
     int error, error_line;           /* libxml2's first error, 0 for none */

@@ -69,6 +69,103 @@ static bool has_list(const struct cpix_list *list, size_t count)
     return list->occurrences > 0 || count > 0;
 }
 
+/* --- DeliveryDataList ----------------------------------------------------------------------- */
+
+#define AES_256_CBC  XENC_NAMESPACE "aes256-cbc"
+#define RSA_OAEP     XENC_NAMESPACE "rsa-oaep-mgf1p"
+#define HMAC_SHA512  "http://www.w3.org/2001/04/xmldsig-more#hmac-sha512"
+#define METHOD(name) "<enc:EncryptionMethod Algorithm=\"" name "\"/>\n"
+
+static void put_element(struct buf *out, const char *name, const char *text)
+{
+    if (text == NULL)
+        return;
+    buf_putc(out, '<');
+    buf_puts(out, name);
+    buf_putc(out, '>');
+    buf_put_xml(out, text);
+    PUT(out, "</");
+    buf_puts(out, name);
+    PUT(out, ">\n");
+}
+
+/* Base64 on one line, however it was folded. */
+static void put_without_blanks(struct buf *out, const char *text)
+{
+    static const char BLANKS[] = " \t\r\n";
+    while (*text != '\0') {
+        const size_t n = strcspn(text, BLANKS);
+        buf_put(out, text, n);
+        text += n;
+        text += strspn(text, BLANKS);
+    }
+}
+
+/* method is the whole element EncryptionMethod. */
+static void put_cipher(struct buf *out, const char *method, const struct cpix_wrapped *w)
+{
+    buf_puts(out, method);
+    PUT(out, "<enc:CipherData>\n");
+    put_element(out, "enc:CipherValue", w->cipher);
+    PUT(out, "</enc:CipherData>\n");
+}
+
+static void put_encrypted(struct buf *out, const char *method, const struct cpix_wrapped *w)
+{
+    PUT(out, "<pskc:EncryptedValue>\n");
+    put_cipher(out, method, w);
+    PUT(out, "</pskc:EncryptedValue>\n");
+    put_element(out, "pskc:ValueMAC", w->mac);
+}
+
+static void put_mac_method(struct buf *out, const struct cpix_wrapped *w, enum cpix_mac_shape shape)
+{
+    PUT(out, "<cpix:MACMethod Algorithm=\"" HMAC_SHA512 "\">\n");
+    const bool pskc = shape == CPIX_MAC_SHAPE_PSKC;
+    buf_puts(out, pskc ? "<pskc:MACKey>\n" : "<cpix:Key>\n");
+    if (shape == CPIX_MAC_SHAPE_SPEKE)
+        put_encrypted(out, METHOD(RSA_OAEP), w);
+    else
+        put_cipher(out, METHOD(RSA_OAEP), w);
+    buf_puts(out, pskc ? "</pskc:MACKey>\n" : "</cpix:Key>\n");
+    PUT(out, "</cpix:MACMethod>\n");
+}
+
+static void put_delivery(struct buf *out, const struct cpix_delivery *d, enum cpix_mac_shape shape)
+{
+    PUT(out, "<cpix:DeliveryData");
+    put_attribute(out, "id", d->id);
+    put_attribute(out, "name", d->name);
+    PUT(out, ">\n<cpix:DeliveryKey>\n<ds:X509Data>\n<ds:X509Certificate>");
+    put_without_blanks(out, d->certificate != NULL ? d->certificate : "");
+    PUT(out, "</ds:X509Certificate>\n</ds:X509Data>\n</cpix:DeliveryKey>\n");
+    if (d->document_key.cipher != NULL) {
+        PUT(out, "<cpix:DocumentKey Algorithm=\"" AES_256_CBC "\">\n"
+                 "<cpix:Data>\n<pskc:Secret>\n");
+        put_encrypted(out, METHOD(RSA_OAEP), &d->document_key);
+        PUT(out, "</pskc:Secret>\n</cpix:Data>\n</cpix:DocumentKey>\n");
+    }
+    if (d->mac_key.cipher != NULL)
+        put_mac_method(out, &d->mac_key, shape);
+    put_element(out, "cpix:Description", d->description);
+    put_element(out, "cpix:SendingEntity", d->sending_entity);
+    put_element(out, "cpix:SenderPointOfContact", d->sender_point_of_contact);
+    put_element(out, "cpix:ReceivingEntity", d->receiving_entity);
+    PUT(out, "</cpix:DeliveryData>\n");
+}
+
+static void put_deliveries(struct buf *out, const struct cpix_document *doc)
+{
+    if (!has_list(&doc->delivery_list, doc->delivery_count))
+        return;
+    PUT(out, "<cpix:DeliveryDataList");
+    put_attribute(out, "id", doc->delivery_list.id);
+    PUT(out, ">\n");
+    for (size_t i = 0; i < doc->delivery_count; i++)
+        put_delivery(out, &doc->deliveries[i], doc->mac_shape);
+    PUT(out, "</cpix:DeliveryDataList>\n");
+}
+
 /* --- ContentKeyList ------------------------------------------------------------------------- */
 
 /* Stands before Data, as in the schema of CPIX 2.4. */
@@ -97,15 +194,21 @@ static void put_key(struct buf *out, const struct cpix_content_key *key, enum sp
     put_attribute(out, "explicitIV", key->explicit_iv);
     put_attribute(out, "id", key->id);
     put_attribute(out, "Algorithm", key->algorithm);
-    if (key->key == NULL) {
+    if (key->key == NULL && key->encrypted.cipher == NULL) {
         PUT(out, "/>\n");
         return;
     }
     PUT(out, ">\n");
     put_hdcp(out, key, version);
-    PUT(out, "<cpix:Data>\n<pskc:Secret>\n<pskc:PlainValue>");
-    buf_put_base64(out, key->key, CPIX_KEY_BYTES);
-    PUT(out, "</pskc:PlainValue>\n</pskc:Secret>\n</cpix:Data>\n</cpix:ContentKey>\n");
+    PUT(out, "<cpix:Data>\n<pskc:Secret>\n");
+    if (key->encrypted.cipher != NULL) {
+        put_encrypted(out, METHOD(AES_256_CBC), &key->encrypted);
+    } else {
+        PUT(out, "<pskc:PlainValue>");
+        buf_put_base64(out, key->key, CPIX_KEY_BYTES);
+        PUT(out, "</pskc:PlainValue>\n");
+    }
+    PUT(out, "</pskc:Secret>\n</cpix:Data>\n</cpix:ContentKey>\n");
 }
 
 static void put_keys(struct buf *out, const struct cpix_document *doc)
@@ -261,6 +364,8 @@ void cpix_write(const struct cpix_document *doc, struct buf *out)
     PUT(out, "<cpix:CPIX xmlns:cpix=\"" CPIX_NAMESPACE "\" xmlns:pskc=\"" PSKC_NAMESPACE "\"");
     if (uses_speke_namespace(doc))
         PUT(out, " xmlns:speke=\"" SPEKE_NAMESPACE "\"");
+    if (has_list(&doc->delivery_list, doc->delivery_count))
+        PUT(out, " xmlns:ds=\"" DSIG_NAMESPACE "\" xmlns:enc=\"" XENC_NAMESPACE "\"");
     if (doc->version == SPEKE_V1) {
         put_attribute(out, "id", doc->id);
     } else {
@@ -269,6 +374,7 @@ void cpix_write(const struct cpix_document *doc, struct buf *out)
     }
     put_attribute(out, "name", doc->name);
     PUT(out, ">\n");
+    put_deliveries(out, doc);
     put_keys(out, doc);
     put_systems(out, doc);
     put_periods(out, doc);

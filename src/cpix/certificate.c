@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cpix/certificate.h"
+
+#include <limits.h>
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/rsa.h>
+#include <openssl/sha.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/base64.h"
+#include "base/failure.h"
+
+static struct certificate cache[CERTIFICATES_KEPT];
+static size_t cached, oldest;
+
+static void drop(struct certificate *c)
+{
+    EVP_PKEY_CTX_free(c->encryption);
+    X509_free(c->x509);
+    *c = (struct certificate){0};
+}
+
+void certificate_forget_all(void)
+{
+    for (size_t i = 0; i < cached; i++)
+        drop(&cache[i]);
+    cached = 0;
+    oldest = 0;
+}
+
+static int write_subject(const X509 *x509, char *out, size_t size)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+    int n = -1;
+    if (bio != NULL &&
+        X509_NAME_print_ex(bio, X509_get_subject_name(x509), 0, XN_FLAG_RFC2253) >= 0)
+        n = BIO_read(bio, out, (int)size - 1);
+    BIO_free_all(bio);
+    /* A subject without a name gives nothing to read. */
+    out[n > 0 ? n : 0] = '\0';
+    return bio == NULL ? -1 : 0;
+}
+
+/* CPIX wraps keys with the defaults of rsa-oaep-mgf1p (XML Encryption 5.4.2): SHA-1 for the digest
+ * and the mask, and an empty label. */
+static EVP_PKEY_CTX *make_encryption(EVP_PKEY *key)
+{
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
+    if (ctx != NULL && EVP_PKEY_encrypt_init(ctx) == 1 &&
+        EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_OAEP_PADDING) == 1 &&
+        EVP_PKEY_CTX_set_rsa_oaep_md(ctx, EVP_sha1()) == 1 &&
+        EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, EVP_sha1()) == 1)
+        return ctx;
+    EVP_PKEY_CTX_free(ctx);
+    return NULL;
+}
+
+static int refuse(struct failure *f, const char *text)
+{
+    ERR_clear_error();
+    return fail(f, 422, "%s", text);
+}
+
+static int take_key(struct certificate *c, struct failure *f)
+{
+    EVP_PKEY *key = X509_get0_pubkey(c->x509);
+    if (key == NULL || EVP_PKEY_get_base_id(key) != EVP_PKEY_RSA)
+        return refuse(f, "X509Certificate has no RSA key");
+    c->bits = EVP_PKEY_get_bits(key);
+    const int size = EVP_PKEY_get_size(key);
+    if (c->bits <= 0 || c->bits > CERTIFICATE_RSA_BITS_MAX || size <= 0)
+        return refuse(f, "X509Certificate has an RSA key that is too large");
+    c->modulus_bytes = (size_t)size;
+    c->encryption = make_encryption(key);
+    return c->encryption != NULL ? 0 : refuse(f, "X509Certificate has no usable RSA key");
+}
+
+static int parse(const unsigned char *der, size_t n, struct certificate *c, struct failure *f)
+{
+    const unsigned char *end = der;
+    c->x509 = d2i_X509(NULL, &end, (long)n);
+    if (c->x509 == NULL || end != der + n)
+        return refuse(f, "X509Certificate is no DER certificate");
+    if (write_subject(c->x509, c->subject, sizeof c->subject) != 0)
+        return fail_memory(f);
+    return take_key(c, f);
+}
+
+static const struct certificate *find(const unsigned char *fingerprint)
+{
+    for (size_t i = 0; i < cached; i++) {
+        if (memcmp(cache[i].fingerprint, fingerprint, CERTIFICATE_FINGERPRINT_BYTES) == 0)
+            return &cache[i];
+    }
+    return NULL;
+}
+
+static const struct certificate *keep(const struct certificate *c)
+{
+    struct certificate *place = &cache[oldest];
+    if (cached < CERTIFICATES_KEPT)
+        cached++;
+    else
+        drop(place);
+    *place = *c;
+    oldest = (oldest + 1) % CERTIFICATES_KEPT;
+    return place;
+}
+
+int certificate_take(const char *text, const struct certificate **out, struct failure *f)
+{
+    unsigned char der[CERTIFICATE_DER_MAX];
+    struct certificate c = {0};
+    size_t n;
+    if (strlen(text) > 2 * sizeof der)
+        return refuse(f, "X509Certificate is too large");
+    if (base64_decode(text, strlen(text), der, sizeof der, &n) != 0 || n == 0)
+        return refuse(f, "X509Certificate is not base64 of a DER certificate");
+    if (EVP_Digest(der, n, c.fingerprint, NULL, EVP_sha256(), NULL) != 1)
+        return fail_memory(f);
+    *out = find(c.fingerprint);
+    if (*out != NULL)
+        return 0;
+    if (parse(der, n, &c, f) != 0) {
+        drop(&c);
+        return -1;
+    }
+    *out = keep(&c);
+    return 0;
+}
+
+int certificate_validity(const struct certificate *c, time_t at)
+{
+    if (X509_cmp_time(X509_get0_notBefore(c->x509), &at) > 0)
+        return -1;
+    return X509_cmp_time(X509_get0_notAfter(c->x509), &at) < 0 ? 1 : 0;
+}
+
+int certificate_encrypt(const struct certificate *c, const unsigned char *bytes, size_t n,
+                        unsigned char *out, struct failure *f)
+{
+    size_t size = c->modulus_bytes;
+    if (EVP_PKEY_encrypt(c->encryption, out, &size, bytes, n) == 1 && size == c->modulus_bytes)
+        return 0;
+    ERR_clear_error();
+    return fail_internal(f, "RSA-OAEP to certificate \"%s\" failed", c->subject);
+}
