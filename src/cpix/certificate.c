@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cpix/certificate.h"
 
-#include <limits.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/rsa.h>
-#include <openssl/sha.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include "base/base64.h"
@@ -88,10 +85,10 @@ static int parse(const unsigned char *der, size_t n, struct certificate *c, stru
     return take_key(c, f);
 }
 
-static const struct certificate *find(const unsigned char *fingerprint)
+static const struct certificate *find(const struct certificate_fingerprint *fingerprint)
 {
     for (size_t i = 0; i < cached; i++) {
-        if (memcmp(cache[i].fingerprint, fingerprint, CERTIFICATE_FINGERPRINT_BYTES) == 0)
+        if (memcmp(&cache[i].fingerprint, fingerprint, sizeof *fingerprint) == 0)
             return &cache[i];
     }
     return NULL;
@@ -118,9 +115,9 @@ int certificate_take(const char *text, const struct certificate **out, struct fa
         return refuse(f, "X509Certificate is too large");
     if (base64_decode(text, strlen(text), der, sizeof der, &n) != 0 || n == 0)
         return refuse(f, "X509Certificate is not base64 of a DER certificate");
-    if (EVP_Digest(der, n, c.fingerprint, NULL, EVP_sha256(), NULL) != 1)
+    if (EVP_Digest(der, n, c.fingerprint.bytes, NULL, EVP_sha256(), NULL) != 1)
         return fail_memory(f);
-    *out = find(c.fingerprint);
+    *out = find(&c.fingerprint);
     if (*out != NULL)
         return 0;
     if (parse(der, n, &c, f) != 0) {

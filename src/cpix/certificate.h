@@ -18,8 +18,12 @@ enum {
     CERTIFICATES_KEPT = 64
 };
 
+struct certificate_fingerprint {
+    unsigned char bytes[CERTIFICATE_FINGERPRINT_BYTES];
+};
+
 struct certificate {
-    unsigned char fingerprint[CERTIFICATE_FINGERPRINT_BYTES];
+    struct certificate_fingerprint fingerprint;
     char subject[CERTIFICATE_SUBJECT_SIZE]; /* RFC 2253, cut when it is longer */
     X509 *x509;
     EVP_PKEY_CTX *encryption; /* ready for EVP_PKEY_encrypt(): RSA-OAEP with SHA-1, empty label */

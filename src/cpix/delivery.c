@@ -24,7 +24,7 @@ const struct delivery_policy DELIVERY_DEFAULT_POLICY = {
 static bool has_fingerprint(const struct delivery_policy *policy, const struct certificate *c)
 {
     for (size_t i = 0; i < policy->fingerprint_count; i++) {
-        if (memcmp(policy->fingerprints[i], c->fingerprint, sizeof c->fingerprint) == 0)
+        if (memcmp(&policy->fingerprints[i], &c->fingerprint, sizeof c->fingerprint) == 0)
             return true;
     }
     return false;

@@ -21,7 +21,7 @@ struct delivery_policy {
     bool registered_only;
     /* With registered_only: the SHA-256 fingerprints that may receive, and the CAs (X509_STORE, may
      * be NULL) whose certificates may as well. */
-    const unsigned char (*fingerprints)[CERTIFICATE_FINGERPRINT_BYTES];
+    const struct certificate_fingerprint *fingerprints;
     size_t fingerprint_count;
     X509_STORE *authorities;
     enum cpix_mac_shape mac_shape; /* of MACMethod */

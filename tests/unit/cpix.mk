@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 cpix_tests = \
+	tests/unit/test_cpix_delivery \
 	tests/unit/test_cpix_check \
 	tests/unit/test_cpix_contract \
 	tests/unit/test_cpix_hostile \
@@ -39,3 +40,7 @@ tests_unit_test_cpix_writer_LDADD = $(cpix_test_libs)
 tests_unit_test_cpix_versions_SOURCES = tests/unit/test_cpix_versions.c $(cpix_fixture)
 tests_unit_test_cpix_versions_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_cpix_versions_LDADD = $(cpix_test_libs)
+
+tests_unit_test_cpix_delivery_SOURCES = tests/unit/test_cpix_delivery.c $(cpix_fixture)
+tests_unit_test_cpix_delivery_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_cpix_delivery_LDADD = $(cpix_test_libs)
