@@ -195,7 +195,7 @@ static void assert_opens(const struct cpix_document *doc, size_t i, const struct
     for (size_t k = 0; k < doc->key_count; k++) {
         unsigned char bytes[64], clear[64], expected[CPIX_KEY_BYTES];
         size_t n;
-        int len, rest;
+        int len = 0, rest = 0;
         const struct cpix_wrapped *w = &doc->keys[k].encrypted;
         assert_null(doc->keys[k].plain_value);
         assert_mac(mac_key, w);
