@@ -33,7 +33,7 @@ $$;
 COMMENT ON ROLE speke_owner IS
     'speke-fcgi: owns schema "speke" and runs its migrations; no program needs it';
 COMMENT ON ROLE speke_service IS
-    'speke-fcgi: the responder; may execute the four functions of an exchange and read no table';
+    'speke-fcgi: the responder; may execute the functions of an exchange and read no table';
 COMMENT ON ROLE speke_operator IS
     'speke-fcgi: spekectl; may execute the functions that configure the service and read the views';
 COMMENT ON ROLE speke_auditor IS

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --
--- Schema "speke" of speke-fcgi, migration 4: settings of tenants, content key periods, recipients of
--- encrypted keys.
+-- Schema "speke" of speke-fcgi, migration 4: settings of tenants, content key periods, and the
+-- recipients of encrypted keys.
 --
 --     tenant_setting          how a tenant wants to be served; the program has a default for each
 --     content_period          the periods that packagers named with their keys
@@ -31,11 +31,13 @@ $$;
 -- Settings ----------------------------------------------------------------------------------------
 
 CREATE TABLE speke.tenant_setting (
+    setting_id integer     GENERATED ALWAYS AS IDENTITY,
     tenant_id  integer     NOT NULL,
     system     uuid,
     name       text        NOT NULL,
     value      text        NOT NULL,
     changed_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT tenant_setting_pk PRIMARY KEY (setting_id),
     CONSTRAINT tenant_setting_identity UNIQUE NULLS NOT DISTINCT (tenant_id, system, name),
     CONSTRAINT tenant_setting_tenant_fk FOREIGN KEY (tenant_id)
         REFERENCES speke.tenant (tenant_id),
@@ -44,6 +46,7 @@ CREATE TABLE speke.tenant_setting (
 );
 COMMENT ON TABLE speke.tenant_setting IS
     'What differs between tenants: licence URLs, signalling, policy. What is not here has the default of the program. spekectl checks the values; no setting is a secret.';
+COMMENT ON COLUMN speke.tenant_setting.setting_id IS 'Number of the row; nothing refers to it';
 COMMENT ON COLUMN speke.tenant_setting.tenant_id IS 'Whose setting it is';
 COMMENT ON COLUMN speke.tenant_setting.system IS
     'System id of the DRM system that it is for; NULL: for the tenant as a whole';
@@ -191,7 +194,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, speke, pg_temp
 AS $$
 BEGIN
-    IF cardinality(p_ids) <> ALL (ARRAY[cardinality(p_indexes), cardinality(p_starts),
+    IF cardinality(p_ids) <> ANY (ARRAY[cardinality(p_indexes), cardinality(p_starts),
                                         cardinality(p_ends), cardinality(p_start_offsets),
                                         cardinality(p_end_offsets)])
        OR cardinality(p_kids) <> cardinality(p_places) THEN
@@ -269,7 +272,8 @@ BEGIN
     IF cardinality(p_recipient_fingerprints) > 0 THEN
         v_fingerprints := p_recipient_fingerprints;
         v_subjects := ARRAY(SELECT left(u.subject, 512)
-                              FROM unnest(p_recipient_subjects) WITH ORDINALITY AS u (subject, place)
+                              FROM unnest(p_recipient_subjects) WITH ORDINALITY
+                                   AS u (subject, place)
                              ORDER BY u.place);
     END IF;
 

@@ -61,7 +61,8 @@ SELECT is_empty($$ SELECT * FROM speke.audit_event a
 CREATE FUNCTION pg_temp.address(p_address text) RETURNS inet LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM speke.acquire(i.generation, i.client_id, i.tenant_id, 'red-1', p_address, '2.0',
-                          'film', pg_temp.kids(1), '{}', '{}', '{}', NULL, '{}')
+                          'film', pg_temp.kids(1), '{}', '{}', '{}', NULL, '{}',
+                          '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')
        FROM speke.identify('red-1') i;
     RETURN (SELECT remote_addr FROM pg_temp.newest);
 END $$;
@@ -95,7 +96,8 @@ SELECT isnt((SELECT kids FROM pg_temp.newest), '{}', 'and says nothing of a rele
 CREATE FUNCTION pg_temp.raw(p_generation bigint, p_client integer, p_tenant integer, p_kids uuid[],
                             p_sealed bytea[], p_kek integer DEFAULT 1) RETURNS text
 LANGUAGE sql AS $$
-    SELECT format('SELECT * FROM speke.acquire(%s, %s, %s, %L, NULL, %L, %L, %L, %L, %L, %L, %s, %L)',
+    SELECT format('SELECT * FROM speke.acquire(%s, %s, %s, %L, NULL, %L, %L, %L, %L, %L, %L, %s, %L'
+                  || repeat(', ''{}''', 10) || ')',
                   p_generation, p_client, p_tenant, 'u', '2.0', 'film', p_kids, '{cenc}',
                   p_sealed, ARRAY[decode(repeat('00', 16), 'hex')], p_kek, '{}')
 $$;
@@ -191,6 +193,98 @@ SELECT results_eq(format('SELECT count(*) FROM pg_temp.give(''red-2'', ''live'',
 RESET ROLE;
 SELECT cmp_ok((SELECT idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'content_key'),
               '<=', (:before + 5)::bigint, 'only these five are touched');
+
+-- Periods -----------------------------------------------------------------------------------------
+
+CREATE VIEW pg_temp.periods AS
+    SELECT content_id, period_id, period_start, kids, first_seen_by FROM speke.v_period;
+GRANT SELECT ON pg_temp.periods TO PUBLIC;
+SET LOCAL ROLE :operator;
+SELECT speke.client_set_enabled('red-1', true) \g /dev/null
+SET LOCAL ROLE :service;
+SELECT is(pg_temp.give_periods('rotating', pg_temp.kids(1, 2), ARRAY['p1', 'p2'],
+                               ARRAY['2026-01-01T00:00:00Z', NULL], pg_temp.kids(2, 1, 1, 2),
+                               ARRAY[1, 1, 2, 1]), 2::bigint, 'keys of two periods');
+RESET ROLE;
+SELECT set_eq('SELECT * FROM pg_temp.periods',
+              $$ VALUES ('rotating', 'p1', '2026-01-01T00:00:00Z', pg_temp.kids(1, 2), 'red-1'),
+                        ('rotating', 'p2', NULL, pg_temp.kids(1), 'red-1') $$,
+              'the periods are kept, each with its keys in the order of the KIDs');
+
+CREATE FUNCTION pg_temp.periods_written() RETURNS bigint LANGUAGE sql AS $$
+    SELECT n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_xact_user_tables
+     WHERE relid = 'speke.content_period'::regclass $$;
+CREATE FUNCTION pg_temp.periods_scanned() RETURNS bigint LANGUAGE sql AS $$
+    SELECT seq_scan FROM pg_stat_xact_user_tables WHERE relid = 'speke.content_period'::regclass $$;
+SELECT pg_temp.periods_written() AS written, pg_temp.periods_scanned() AS scanned \gset
+SET LOCAL ROLE :service;
+SELECT is(pg_temp.give_periods('rotating', pg_temp.kids(1, 2), ARRAY['p2', 'p1', 'p2'],
+                               ARRAY[NULL, '2026-01-01T00:00:00Z', NULL], pg_temp.kids(1, 2, 1, 1),
+                               ARRAY[1, 2, 2, 3]), 2::bigint, 'the same again, in another order');
+SELECT is(pg_temp.give_periods('rotating', pg_temp.kids(1), '{}', '{}', '{}', '{}'), 1::bigint,
+          'and without periods');
+SELECT throws_ok($$ SELECT pg_temp.give_periods('rotating', pg_temp.kids(1), '{p1}', '{}', '{}', '{}') $$,
+                 '22023', NULL, 'a start for each period');
+SELECT throws_ok($$ SELECT pg_temp.give_periods('rotating', pg_temp.kids(1), '{p1}', '{NULL}', '{}', '{1}') $$,
+                 '22023', NULL, 'a KID for each place');
+SELECT is(pg_temp.give_periods('nothing', pg_temp.kids(1), '{p1}', '{NULL}', '{}', '{}', '{}', '{}', false),
+          0::bigint, 'nothing given out');
+RESET ROLE;
+SELECT is(pg_temp.periods_written(), :written::bigint, 'write nothing');
+SELECT is(pg_temp.periods_scanned(), :scanned::bigint, 'and do not search the table');
+SET LOCAL ROLE :service;
+SELECT is(pg_temp.give_periods('rotating', pg_temp.kids(1, 2), '{p2,p2,p2}', ARRAY['', NULL, NULL],
+                               pg_temp.kids(1, 2, 1), '{1,2,3}'), 2::bigint,
+          'an empty start, and another key');
+RESET ROLE;
+SELECT set_eq('SELECT period_start, kids FROM pg_temp.periods WHERE period_id = ''p2''',
+              $$ VALUES (NULL, pg_temp.kids(1)), ('', pg_temp.kids(1)), (NULL, pg_temp.kids(2)) $$,
+              'make other periods');
+SELECT is((SELECT count(*) FROM pg_temp.periods), 4::bigint, 'of which there are four');
+
+-- Recipients --------------------------------------------------------------------------------------
+
+SELECT results_eq('SELECT recipient_subjects, recipient_fingerprints FROM pg_temp.newest',
+                  'VALUES (NULL::text[], NULL::text[])', 'keys that went out in the clear had no recipient');
+SET LOCAL ROLE :service;
+SELECT is(pg_temp.give_periods('rotating', pg_temp.kids(kid, 2), '{}', '{}', '{}', '{}',
+                               ARRAY[sha256('a'), sha256('b')], ARRAY['CN=a', repeat('x', 9999)]),
+          2::bigint, 'keys for two')
+  FROM unnest(ARRAY[1, 60]) AS kid;
+SELECT throws_ok($$ SELECT pg_temp.give_periods('rotating', pg_temp.kids(1), '{}', '{}', '{}', '{}',
+                                                ARRAY[sha256('a')], '{}') $$,
+                 '22023', NULL, 'a subject for each recipient');
+RESET ROLE;
+SELECT results_eq($$ SELECT kids, recipient_subjects, recipient_fingerprints FROM speke.v_audit
+                      ORDER BY event_id DESC LIMIT 2 $$,
+                  $$ SELECT pg_temp.kids(kid, 2), ARRAY['CN=a', repeat('x', 512)],
+                            ARRAY[encode(sha256('a'), 'hex'), encode(sha256('b'), 'hex')]
+                       FROM unnest(ARRAY[60, 1]) AS kid $$,
+                  'whom keys were encrypted for is on record, new keys and old');
+SELECT results_eq($$ SELECT recipient_subjects[1], recipient_fingerprints[2] FROM speke.v_release
+                      WHERE kid = pg_temp.kid(60) $$,
+                  $$ VALUES ('CN=a', encode(sha256('b'), 'hex')) $$, 'for each key');
+
+-- The former acquire ------------------------------------------------------------------------------
+
+SET LOCAL ROLE :service;
+PREPARE former AS
+    SELECT a.kek_version, a.scheme, a.created
+      FROM speke.identify('red-1') i,
+           speke.acquire(i.generation, i.client_id, i.tenant_id, 'red-1', '192.0.2.8', '2.0',
+                         'rotating', pg_temp.kids(61, 1), '{a,b}',
+                         ARRAY[decode(repeat('00', 44), 'hex'), decode(repeat('00', 44), 'hex')],
+                         ARRAY[decode(repeat('00', 16), 'hex'), decode(repeat('00', 16), 'hex')],
+                         i.kek_version, '{}') a;
+SELECT results_eq('former', $$ VALUES (2, 'a', true), (2, 'cbcs', false) $$,
+                  'a program of the version before gets its keys in order');
+SELECT results_eq('former', $$ VALUES (2, 'a', false), (2, 'cbcs', false) $$, 'and again');
+SELECT throws_ok($$ SELECT speke.acquire(0, 1, 1, '', NULL, NULL, 'x', pg_temp.kids(1), '{}', '{}',
+                                         '{}', 1, '{}') $$, 'SK001', NULL, 'and is told, too');
+RESET ROLE;
+SELECT results_eq('SELECT kids, host(remote_addr), recipient_subjects FROM pg_temp.newest',
+                  $$ VALUES (pg_temp.kids(61, 1), '192.0.2.8', NULL::text[]) $$,
+                  'with an audit row');
 
 SELECT * FROM finish();
 ROLLBACK;

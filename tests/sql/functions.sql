@@ -6,7 +6,7 @@ SELECT * FROM no_plan();
 
 SET LOCAL ROLE :service;
 SELECT results_eq('SELECT schema_version, kek_version, kek_check FROM speke.service_state()',
-                  'VALUES (3, NULL::integer, NULL::bytea)', 'a fresh schema has no KEK');
+                  'VALUES (4, NULL::integer, NULL::bytea)', 'a fresh schema has no KEK');
 RESET ROLE;
 \ir lib/acquire.psql
 
@@ -14,20 +14,24 @@ RESET ROLE;
 
 SET LOCAL ROLE :service;
 SELECT results_eq('SELECT schema_version, kek_version, kek_check FROM speke.service_state()',
-                  $$ VALUES (3, 1, decode(repeat('11', 16), 'hex')) $$,
+                  $$ VALUES (4, 1, decode(repeat('11', 16), 'hex')) $$,
                   'the active KEK and its check value');
 SELECT results_eq('SELECT * FROM speke.identify(''red-1'')',
                   format($$ SELECT %s, %s, 'red', 1, decode(repeat('11', 16), 'hex'), generation
                               FROM speke.service_state() $$, :red1, :red), 'a client is identified');
-SELECT is_empty('SELECT * FROM speke.identify(''nobody'')', 'an unknown one is not');
-SELECT is_empty('SELECT * FROM speke.identify(''RED-1'')', 'nor one in other letters');
-SELECT is_empty('SELECT * FROM speke.identify('''')', 'nor one without name');
-SELECT is_empty('SELECT * FROM speke.identify(NULL)', 'nor none');
+SELECT is_empty(format('SELECT * FROM speke.%I(%L)', function, name),
+                function || format(': %s is nobody', coalesce(quote_literal(name), 'no name')))
+  FROM unnest(ARRAY['identify', 'client_configuration']) AS function,
+       unnest(ARRAY['nobody', 'RED-1', '', NULL]) AS name;
+SELECT results_eq('SELECT * FROM speke.client_configuration(''red-1'')',
+                  $$ SELECT i.*, '', NULL::text, NULL::text FROM speke.identify('red-1') i $$,
+                  'its configuration is one row when the tenant has no settings');
 RESET ROLE;
 
 UPDATE speke.tenant SET enabled = false WHERE name = 'blue';
 SET LOCAL ROLE :service;
 SELECT is_empty('SELECT * FROM speke.identify(''blue-1'')', 'nor one of a disabled tenant');
+SELECT is_empty('SELECT * FROM speke.client_configuration(''blue-1'')', 'in no way');
 RESET ROLE;
 UPDATE speke.tenant SET enabled = true WHERE name = 'blue';
 
@@ -115,6 +119,67 @@ SELECT throws_ok('SELECT speke.webauth_remove(''red-1'', ''speke'')', 'SK002',
                  'no user "red-1" in realm "speke"', 'and then is unknown');
 RESET ROLE;
 SELECT is_empty('SELECT * FROM speke.v_digest_user', 'and gone');
+
+-- Settings -----------------------------------------------------------------------------------------
+
+\set playready '''9a04f079-9840-4286-ab92-e65be0885f95'''
+\set widevine '''edef8ba9-79d6-4ace-a3c8-27dcd51d21ed'''
+SELECT generation AS before FROM speke.service_state() \gset
+SET LOCAL ROLE :operator;
+SELECT lives_ok(format('SELECT speke.setting_set(%L, %L, %L, %L)', 'red', system, name, value),
+                'set ' || name)
+  FROM (VALUES (:widevine, 'provider', 'acme'), (:playready, 'la_url', 'https://a.example/?x=1&y=2'),
+               (NULL, 'versions', '2.0 2.1'), (:playready, 'header_version', ''))
+       AS s (system, name, value);
+SELECT lives_ok(format('SELECT speke.setting_set(''blue'', NULL, ''versions'', %L)', repeat('v', 9999)),
+                'another tenant, another value');
+RESET ROLE;
+SELECT ok(length(detail) < 1100, 'however long, the audit row is short') FROM pg_temp.newest;
+SET LOCAL ROLE :service;
+SELECT results_eq('SELECT setting_system, setting_name, setting_value
+                     FROM speke.client_configuration(''red-2'')',
+                  format($$ VALUES ('', 'versions', '2.0 2.1'),
+                                   (%L, 'header_version', ''),
+                                   (%1$L, 'la_url', 'https://a.example/?x=1&y=2'),
+                                   (%2$L, 'provider', 'acme') $$, :playready, :widevine),
+                  'a client comes with the settings of its tenant, the tenant''s own first');
+SELECT is_empty('SELECT c.client_id, c.tenant_id, c.tenant, c.kek_version, c.kek_check, c.generation
+                   FROM speke.client_configuration(''red-2'') c
+                 EXCEPT SELECT * FROM speke.identify(''red-2'')', 'and is itself in each row');
+SELECT cmp_ok((SELECT generation FROM speke.service_state()), '>', :before::bigint, 'processes are told');
+RESET ROLE;
+
+SET LOCAL ROLE :operator;
+SELECT lives_ok('SELECT speke.setting_set(''red'', NULL, ''versions'', ''2.1'')', 'another value');
+SELECT results_eq('SELECT value FROM speke.v_setting WHERE tenant = ''red'' AND system IS NULL',
+                  $$ VALUES ('2.1') $$, 'takes the place of the former one');
+SELECT results_eq('SELECT event, operator, tenant, client, detail FROM pg_temp.newest',
+                  $$ SELECT 'admin', session_user::text COLLATE "default", 'red', NULL,
+                            'setting_set ''versions'' tenant ''2.1''' $$, 'which is on record');
+SELECT lives_ok(format('SELECT speke.setting_unset(''red'', %L, ''la_url'')', :playready), 'unset');
+SELECT is((SELECT detail FROM pg_temp.newest),
+          'setting_unset ''la_url'' ' || :playready, 'is on record, too');
+SELECT is_empty('SELECT FROM speke.v_setting WHERE name = ''la_url''', 'and done');
+SELECT isnt_empty('SELECT FROM speke.v_setting WHERE name = ''header_version''', 'to that one alone');
+SELECT throws_ok(format('SELECT speke.setting_unset(''red'', %L, ''la_url'')', :playready), 'SK002',
+                 'tenant "red" has no setting "la_url" of system ' || :playready, 'nothing twice');
+SELECT throws_ok('SELECT speke.setting_unset(''red'', NULL, ''provider'')', 'SK002',
+                 'tenant "red" has no setting "provider" of its own', 'nor for another system');
+SELECT throws_ok('SELECT speke.setting_unset(''green'', NULL, ''versions'')', 'SK002',
+                 'no tenant "green"', 'nor for no tenant');
+SELECT throws_ok('SELECT speke.setting_set(''green'', NULL, ''versions'', ''1.0'')', 'SK002',
+                 'no tenant "green"', 'no setting of no tenant');
+SELECT throws_ok('SELECT speke.setting_set(''red'', NULL, ''Versions'', ''1.0'')', '23514', NULL,
+                 'none of a bad name');
+SELECT throws_ok('SELECT speke.setting_set(''red'', NULL, ''versions'', NULL)', '23502', NULL,
+                 'none without value');
+SELECT speke.setting_set('red', NULL, 'n' || n, 'x') FROM generate_series(1, 997) n \g /dev/null
+SELECT throws_ok('SELECT speke.setting_set(''red'', NULL, ''n998'', ''x'')', 'SK004', NULL,
+                 'a tenant has at most 1000 settings');
+SELECT lives_ok('SELECT speke.setting_set(''red'', NULL, ''n997'', ''y'')', 'which may be changed');
+RESET ROLE;
+SELECT is((SELECT count(*) FROM speke.tenant_setting s JOIN speke.tenant t USING (tenant_id)
+            WHERE t.name = 'red'), 1000::bigint, 'a thousand');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -29,11 +29,11 @@ CREATE FUNCTION pg_temp.may_execute(p_role text) RETURNS SETOF text LANGUAGE sql
 $$;
 CREATE ROLE t_nobody;
 SELECT set_eq('SELECT pg_temp.may_execute(''speke_service'')',
-              ARRAY['service_state', 'identify', 'acquire', 'refuse'],
-              'the service may execute its four functions and no other');
+              ARRAY['service_state', 'identify', 'client_configuration', 'acquire', 'refuse'],
+              'the service may execute its functions and no other');
 SELECT set_eq('SELECT pg_temp.may_execute(''speke_operator'')',
               ARRAY['tenant_add', 'client_add', 'client_set_enabled', 'kek_register',
-                    'webauth_set', 'webauth_remove'],
+                    'webauth_set', 'webauth_remove', 'setting_set', 'setting_unset'],
               'the operator may execute the functions of spekectl and no other');
 SELECT is_empty(format('SELECT pg_temp.may_execute(%L)', role), role || ' may execute none')
   FROM unnest(ARRAY['speke_auditor', 'speke_webauth', 't_nobody']) AS role;
@@ -69,7 +69,8 @@ SELECT is_empty('SELECT * FROM pg_temp.rights WHERE role = ''t_nobody''', 'nor h
 SELECT set_eq(format('SELECT relation, privilege FROM pg_temp.rights WHERE role = %L', role),
               $$ VALUES ('v_tenant', 'SELECT'), ('v_client', 'SELECT'), ('v_kek', 'SELECT'),
                         ('v_key', 'SELECT'), ('v_audit', 'SELECT'), ('v_release', 'SELECT'),
-                        ('v_schema_version', 'SELECT') $$,
+                        ('v_schema_version', 'SELECT'), ('v_setting', 'SELECT'),
+                        ('v_period', 'SELECT') $$,
               role || ' may read the views and nothing else')
   FROM unnest(ARRAY['speke_auditor', 'speke_operator']) AS role;
 SELECT set_eq('SELECT relation, privilege FROM pg_temp.rights WHERE role = ''speke_webauth''',
@@ -85,7 +86,7 @@ SELECT is_empty($$
 SELECT is_empty($$
     SELECT a.attrelid::regclass, a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
      WHERE c.relnamespace = 'speke'::regnamespace AND c.relkind = 'v'
-       AND (a.attname ~ 'sealed' OR (a.atttypid = 'bytea'::regtype)) $$,
+       AND (a.attname ~ 'sealed' OR a.atttypid IN ('bytea'::regtype, 'bytea[]'::regtype)) $$,
     'no view shows a sealed key');
 
 -- The schema --------------------------------------------------------------------------------------
@@ -99,12 +100,17 @@ SELECT schema_privs_are('speke', 't_nobody', '{}', 'anybody else may not even us
 SET LOCAL ROLE speke_service;
 SELECT throws_ok('SELECT * FROM speke.' || relation, '42501', NULL, 'the service cannot read ' || relation)
   FROM unnest(ARRAY['content_key', 'client', 'tenant', 'kek_version', 'audit_event', 'digest_user',
-                    'v_key', 'v_audit', 'client_in_force']) AS relation;
+                    'v_key', 'v_audit', 'client_in_force', 'tenant_setting', 'content_period',
+                    'v_setting', 'v_period']) AS relation;
 SELECT throws_ok('INSERT INTO speke.audit_event (event) VALUES (''admin'')', '42501', NULL,
                  'nor write an audit row of its own');
 SELECT throws_ok('SELECT speke.insert_missing(1, 1, '''', '''', ''{}'', ''{}'', ''{}'', ''{}'', 1)',
                  '42501', NULL, 'nor make keys without an audit row');
 SELECT throws_ok('SELECT speke.tenant_add(''x'')', '42501', NULL, 'nor configure');
+SELECT throws_ok('SELECT speke.setting_set(''x'', NULL, ''x'', ''x'')', '42501', NULL,
+                 'nor change a setting');
+SELECT throws_ok('SELECT speke.note_periods(1, 1, '''', '''', ''{}'', ''{}'', ''{}'', ''{}'', ''{}'', ''{}'', ''{}'', ''{}'')',
+                 '42501', NULL, 'nor name a period without keys');
 SELECT lives_ok('SELECT * FROM speke.service_state()', 'it may ask for the state');
 RESET ROLE;
 
@@ -119,6 +125,8 @@ SET LOCAL ROLE speke_operator;
 SELECT throws_ok('SELECT sealed FROM speke.content_key', '42501', NULL,
                  'the operator cannot read sealed keys');
 SELECT throws_ok('SELECT * FROM speke.v_digest_user', '42501', NULL, 'nor password hashes');
+SELECT throws_ok('DELETE FROM speke.tenant_setting', '42501', NULL,
+                 'nor take back a setting behind the audit');
 SELECT throws_ok('UPDATE speke.client SET enabled = true', '42501', NULL,
                  'nor change a client behind the audit');
 SELECT throws_ok('SELECT * FROM speke.acquire(1, 1, 1, '''', NULL, NULL, '''', ''{}'', ''{}'', ''{}'', ''{}'', 1, ''{}'')',

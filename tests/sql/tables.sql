@@ -5,7 +5,8 @@ BEGIN;
 SELECT * FROM no_plan();
 
 SELECT tables_are('speke', ARRAY['tenant', 'client', 'kek_version', 'content_key', 'audit_event',
-                                 'digest_user', 'config_generation', 'schema_version']);
+                                 'digest_user', 'config_generation', 'schema_version',
+                                 'tenant_setting', 'content_period']);
 
 -- Comments ----------------------------------------------------------------------------------------
 
@@ -143,12 +144,54 @@ UPDATE speke.client SET enabled = false WHERE name = 'c';
 SELECT ok(pg_temp.grown(), 'so does one of a client');
 UPDATE speke.kek_version SET state = 'retired' WHERE kek_version = 3;
 SELECT ok(pg_temp.grown(), 'so does one of a KEK version');
+INSERT INTO speke.tenant_setting (tenant_id, name, value) VALUES (:tenant_id, 'a', '1');
+SELECT ok(pg_temp.grown(), 'so does a setting');
+DELETE FROM speke.tenant_setting;
+SELECT ok(pg_temp.grown(), 'and the end of one');
 INSERT INTO speke.schema_version (version, name) VALUES (1000, 'test');
 SELECT ok(pg_temp.grown(), 'so does a migration');
 INSERT INTO speke.audit_event (event) VALUES ('admin');
 SELECT ok(NOT pg_temp.grown(), 'an audit row does not');
 SELECT throws_ok('INSERT INTO speke.config_generation (only_row, generation) VALUES (false, 9)',
                  '23514', NULL, 'there is one generation');
+
+-- Settings ----------------------------------------------------------------------------------------
+
+CREATE FUNCTION pg_temp.setting(p_name text, p_value text DEFAULT '', p_system uuid DEFAULT NULL)
+RETURNS text LANGUAGE sql AS $$
+    SELECT format('INSERT INTO speke.tenant_setting (tenant_id, system, name, value)
+                   SELECT tenant_id, %L, %L, %L FROM speke.tenant WHERE name = ''t''',
+                  p_system, p_name, p_value)
+$$;
+SELECT lives_ok(pg_temp.setting('playready.la-url_2'), 'a setting of the tenant');
+SELECT throws_ok(pg_temp.setting('playready.la-url_2', 'x'), '23505', NULL, 'is there once');
+\set system '''9a04f079-9840-4286-ab92-e65be0885f95'''
+SELECT lives_ok(pg_temp.setting('playready.la-url_2', '', :system), 'beside one of a system');
+SELECT throws_ok(pg_temp.setting('playready.la-url_2', '', :system), '23505', NULL,
+                 'which is there once, too');
+SELECT throws_ok(pg_temp.setting(name), '23514', NULL, 'no setting has the name ' || replace(name, E'\n', '\n'))
+  FROM unnest(ARRAY['', 'A', 'a b', '-a', 'ä', repeat('a', 65), E'a\nb']) AS name;
+SELECT lives_ok(pg_temp.setting('long', repeat('x', 65536)), 'a value has room');
+SELECT throws_ok(pg_temp.setting('longer', repeat('x', 65537)), '23514', NULL, 'though not endless');
+
+-- Periods -----------------------------------------------------------------------------------------
+
+SELECT col_is_pk('speke', 'content_period', ARRAY['tenant_id', 'content_digest', 'period_digest'],
+                 'a content has a period once');
+SELECT throws_ok(format($$
+    INSERT INTO speke.content_period (tenant_id, first_seen_by, content_digest, period_digest,
+                                      content_id, period_id, kids)
+    VALUES (%s, %s, sha256('x'), %s, 'x', 'p', '{}') $$, tenant, :client_id, digest), state, NULL, what)
+  FROM (VALUES (:tenant_id, $$ sha256('x') $$, '23514', 'the digest must be that of the period'),
+               (:other_id, $$ speke.period_digest('p', NULL, NULL, NULL, NULL, NULL, '{}') $$,
+                '23503', 'a period is named by a client of its own tenant'))
+       AS bad (tenant, digest, state, what);
+SELECT is((SELECT count(DISTINCT speke.period_digest(a, b, NULL, NULL, NULL, c, k))
+             FROM unnest(ARRAY[NULL, '', 'NULL', ',', '"']) AS a, unnest(ARRAY[NULL, '', ',']) AS b,
+                  unnest(ARRAY[NULL, '}{']) AS c,
+                  unnest(ARRAY['{}', '{00000000-0000-0000-0000-000000000001}']::text[]) AS t,
+                  LATERAL (SELECT t::uuid[] AS k) AS l), 60::bigint,
+          'texts that differ give digests that differ');
 
 -- Digest users ------------------------------------------------------------------------------------
 
@@ -163,7 +206,7 @@ SELECT lives_ok(format('EXECUTE put_user (%L, %L, %L)', 'a', repeat('0a', 16), r
                 'MD5 and SHA-256 may both be there');
 
 SELECT results_eq('SELECT version, name FROM speke.schema_version WHERE version < 1000 ORDER BY 1',
-                  $$ VALUES (1, 'tables'), (2, 'functions'), (3, 'views') $$,
+                  $$ VALUES (1, 'tables'), (2, 'functions'), (3, 'views'), (4, 'tenants') $$,
                   'the migrations are on record');
 
 SELECT * FROM finish();
