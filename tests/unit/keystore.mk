@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 keystore_tests = \
 	tests/unit/test_keystore_acquire \
+	tests/unit/test_keystore_client \
 	tests/unit/test_keystore_kek \
 	tests/unit/test_keystore_keyring \
 	tests/unit/test_keystore_outage \
 	tests/unit/test_keystore_seal \
+	tests/unit/test_keystore_upgrade \
 	tests/unit/test_keystore_wire
 if HAVE_CMOCKA
 check_PROGRAMS += $(keystore_tests)
@@ -22,6 +24,10 @@ tests_unit_test_keystore_acquire_SOURCES = tests/unit/test_keystore_acquire.c $(
 tests_unit_test_keystore_acquire_CPPFLAGS = $(keystore_fixture_cppflags)
 tests_unit_test_keystore_acquire_LDADD = $(keystore_test_libraries)
 
+tests_unit_test_keystore_client_SOURCES = tests/unit/test_keystore_client.c $(keystore_fixture)
+tests_unit_test_keystore_client_CPPFLAGS = $(keystore_fixture_cppflags)
+tests_unit_test_keystore_client_LDADD = $(keystore_test_libraries)
+
 tests_unit_test_keystore_kek_SOURCES = tests/unit/test_keystore_kek.c $(keystore_fixture)
 tests_unit_test_keystore_kek_CPPFLAGS = $(keystore_fixture_cppflags)
 tests_unit_test_keystore_kek_LDADD = $(keystore_test_libraries)
@@ -37,6 +43,10 @@ tests_unit_test_keystore_outage_LDADD = $(keystore_test_libraries)
 tests_unit_test_keystore_seal_SOURCES = tests/unit/test_keystore_seal.c
 tests_unit_test_keystore_seal_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_keystore_seal_LDADD = $(keystore_test_libraries)
+
+tests_unit_test_keystore_upgrade_SOURCES = tests/unit/test_keystore_upgrade.c $(keystore_fixture)
+tests_unit_test_keystore_upgrade_CPPFLAGS = $(keystore_fixture_cppflags)
+tests_unit_test_keystore_upgrade_LDADD = $(keystore_test_libraries)
 
 tests_unit_test_keystore_wire_SOURCES = tests/unit/test_keystore_wire.c
 tests_unit_test_keystore_wire_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)

@@ -78,6 +78,31 @@ static void test_arrays(void **state)
     expect_param(p, 1, NONE, sizeof NONE - 1);
 }
 
+static void test_array_with_null(void **state)
+{
+    static const unsigned char TEXTS[] = "\0\0\0\1\0\0\0\1\0\0\0\x19\0\0\0\5\0\0\0\1"
+                                         "\0\0\0\1x\xff\xff\xff\xff\0\0\0\3a?b\xff\xff\xff\xff"
+                                         "\0\0\0\0";
+    static const unsigned char NUMBERS[] = "\0\0\0\1\0\0\0\0\0\0\0\x17\0\0\0\2\0\0\0\1"
+                                           "\0\0\0\4\0\0\1\2\0\0\0\4\xff\xff\xff\xff";
+    struct params *p = *state;
+    params_int4(p, 1);
+    params_array(p, OID_TEXT, 5);
+    params_item_text(p, "x");
+    params_item_text(p, NULL);
+    params_item_readable_text(p, "a\xff"
+                                 "b");
+    params_item_readable_text(p, NULL);
+    params_item_readable_text(p, "");
+    params_array_end(p);
+    params_array(p, OID_INT4, 2);
+    params_item_int4(p, 0x102);
+    params_item_int4(p, -1);
+    params_array_end(p);
+    expect_param(p, 1, TEXTS, sizeof TEXTS - 1);
+    expect_param(p, 2, NUMBERS, sizeof NUMBERS - 1);
+}
+
 /* What does not fit is noticed, however much is put after it. */
 static void test_limits(void **state)
 {
@@ -88,6 +113,9 @@ static void test_limits(void **state)
     params_int4(p, 0);
     params_text(p, "x");
     params_uuids(p, NULL, 0);
+    params_array(p, OID_TEXT, 1);
+    params_item_text(p, NULL);
+    params_array_end(p);
     assert_false(params_ok(p));
     assert_int_equal(p->count, PARAMS_MAX);
 
@@ -153,6 +181,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_numbers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_texts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_arrays, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_array_with_null, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_limits, set_up, tear_down),
         cmocka_unit_test(test_results),
     };
