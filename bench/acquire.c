@@ -11,12 +11,15 @@ enum { SEALED_BYTES = 44, IV_BYTES = 16, SYSTEMS = 3, BINARY = 1 };
 static const Oid TYPES[] = {OID_INT8,       OID_INT4,        OID_INT4,        OID_TEXT,
                             OID_TEXT,       OID_TEXT,        OID_TEXT,        OID_UUID_ARRAY,
                             OID_TEXT_ARRAY, OID_BYTEA_ARRAY, OID_BYTEA_ARRAY, OID_INT4,
-                            OID_UUID_ARRAY};
+                            OID_UUID_ARRAY, OID_TEXT_ARRAY,  OID_TEXT_ARRAY,  OID_TEXT_ARRAY,
+                            OID_TEXT_ARRAY, OID_TEXT_ARRAY,  OID_TEXT_ARRAY,  OID_UUID_ARRAY,
+                            OID_INT4_ARRAY, OID_BYTEA_ARRAY, OID_TEXT_ARRAY};
 enum { TYPE_COUNT = sizeof TYPES / sizeof TYPES[0] };
 
 static const char CALL[] =
     "SELECT sealed, kek_version, explicit_iv, scheme, created "
-    "FROM speke.acquire($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+    "FROM speke.acquire($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, "
+    "$14, $15, $16, $17, $18, $19, $20, $21, $22, $23)";
 
 static int complain(const struct acquire *a, const char *what)
 {
@@ -62,6 +65,17 @@ void acquire_close(struct acquire *a)
     params_free(&a->params);
 }
 
+/* No periods and no recipients, the usual case: empty arrays of whatever type. */
+static void put_none(struct params *p)
+{
+    static const uint32_t ELEMENTS[] = {OID_TEXT, OID_TEXT, OID_TEXT, OID_TEXT,  OID_TEXT,
+                                        OID_TEXT, OID_UUID, OID_INT4, OID_BYTEA, OID_TEXT};
+    for (size_t i = 0; i < sizeof ELEMENTS / sizeof ELEMENTS[0]; i++) {
+        params_array(p, ELEMENTS[i], 0);
+        params_array_end(p);
+    }
+}
+
 /* An array of keys elements, all the same. */
 static void put_same(struct acquire *a, uint32_t type, const void *bytes, size_t n)
 {
@@ -95,6 +109,7 @@ static void put_params(struct acquire *a, uint64_t run, uint64_t content)
     put_same(a, OID_BYTEA, filler, IV_BYTES);
     params_int4(p, a->kek_version);
     params_uuids(p, systems, SYSTEMS);
+    put_none(p);
 }
 
 static PGresult *execute(struct acquire *a)
