@@ -11,6 +11,7 @@ void failure_clear(struct failure *f)
 {
     f->status = 0;
     f->retry_after = 0;
+    f->line = 0;
     f->text[0] = '\0';
     f->cause[0] = '\0';
 }

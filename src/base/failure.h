@@ -10,6 +10,7 @@
 struct failure {
     int status;      /* HTTP status, 0 while nothing failed */
     int retry_after; /* seconds for Retry-After, 0 for none */
+    int line;        /* of the document at fault, 0 when it is not known */
     char text[384];  /* the body of the answer: the standard string or one clear line */
     char cause[640]; /* for the log alone: place and cause, never a key */
 };

@@ -57,6 +57,7 @@ int reader_refuse(struct reader *r, int status, int line, const char *text)
     char place[160];
     write_place(r, place, sizeof place);
     (void)fail(r->f, status, "%s", text);
+    r->f->line = line;
     return fail_because(r->f, "%s, line %d", place[0] == '\0' ? "CPIX" : place, line);
 }
 
@@ -120,6 +121,7 @@ static int check_namespaces(struct reader *r, int line, size_t declared)
 static int refuse_root(struct reader *r, const struct tag *tag)
 {
     (void)fail(r->f, 400, "The root element is not CPIX in namespace " CPIX_NAMESPACE);
+    r->f->line = tag->line;
     return fail_because(r->f, "%.64s in namespace %.64s, line %d", tag->name,
                         tag->name_space == NULL ? "(none)" : tag->name_space, tag->line);
 }
@@ -348,6 +350,7 @@ static int refuse_xml(struct reader *r)
         return fail_memory(r->f);
     (void)fail(r->f, 400, "The document is not well-formed XML: %s, line %d", words_for(r->error),
                r->error_line);
+    r->f->line = r->error_line;
     char place[160];
     write_place(r, place, sizeof place);
     return fail_because(r->f, "%s, line %d: libxml2 error %d", place[0] == '\0' ? "CPIX" : place,

@@ -26,7 +26,8 @@ static int line_of(const struct scan *s, const char *at)
 static int refuse(const struct scan *s, int status, const char *text)
 {
     (void)fail(s->f, status, "%s", text);
-    return fail_because(s->f, "line %d", line_of(s, s->at));
+    s->f->line = line_of(s, s->at);
+    return fail_because(s->f, "line %d", s->f->line);
 }
 
 static int check_utf8(struct scan *s)

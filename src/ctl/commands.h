@@ -14,6 +14,6 @@ extern const struct ctl_command key_list_command;
 extern const struct ctl_command audit_tail_command;
 extern const struct ctl_command status_command;
 extern const struct ctl_command config_command;
-extern const struct ctl_command request_command;
+extern const struct ctl_command request_command, lint_command;
 
 #endif

@@ -167,26 +167,40 @@ int file_replace(const char *path, const void *bytes, size_t n, mode_t mode, cha
     return result;
 }
 
-int file_slurp(const char *path, struct buf *out, char *why, size_t size)
+/* Reads fd to its end; name is for what is said of it. */
+static int slurp(int fd, const char *name, struct buf *out, char *why, size_t size)
 {
     enum { PIECE = 16384 };
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return fault(path, why, size);
     ssize_t got = 1;
     while (got != 0) {
         unsigned char *room = buf_room(out, PIECE);
         if (room == NULL) {
-            (void)snprintf(why, size, "%s: larger than %zu bytes", path, out->max - PIECE);
+            (void)snprintf(why, size, "%s: larger than %zu bytes", name, out->max - PIECE);
             break;
         }
         got = read(fd, room, PIECE);
         if (got < 0 && errno != EINTR) {
-            (void)fault(path, why, size);
+            (void)fault(name, why, size);
             break;
         }
         out->len += got > 0 ? (size_t)got : 0;
     }
-    (void)close(fd); /* read only: nothing can be lost */
     return got == 0 ? 0 : -1;
+}
+
+int file_slurp(const char *path, struct buf *out, char *why, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return fault(path, why, size);
+    const int result = slurp(fd, path, out, why, size);
+    (void)close(fd); /* read only: nothing can be lost */
+    return result;
+}
+
+int file_slurp_named(const char *name, struct buf *out, char *why, size_t size)
+{
+    if (strcmp(name, "-") == 0)
+        return slurp(STDIN_FILENO, "standard input", out, why, size);
+    return file_slurp(name, out, why, size);
 }

@@ -42,5 +42,7 @@ int file_replace(const char *path, const void *bytes, size_t n, mode_t mode, cha
                  size_t size);
 /* Appends everything that can be read from path, which may be a pipe, to out. */
 int file_slurp(const char *path, struct buf *out, char *why, size_t size);
+/* The same, in which "-" stands for standard input. */
+int file_slurp_named(const char *name, struct buf *out, char *why, size_t size);
 
 #endif

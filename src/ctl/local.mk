@@ -16,11 +16,14 @@ src_ctl_libctl_a_SOURCES = \
 	src/ctl/htdigest.c src/ctl/htdigest.h \
 	src/ctl/kek.c src/ctl/kek.h \
 	src/ctl/key.c \
+	src/ctl/lint.c src/ctl/lint.h \
+	src/ctl/open.c src/ctl/open.h \
 	src/ctl/options.c src/ctl/options.h \
 	src/ctl/output.c src/ctl/output.h \
 	src/ctl/password.c src/ctl/password.h \
 	src/ctl/preset.c src/ctl/preset.h \
 	src/ctl/pssh.c src/ctl/pssh.h \
+	src/ctl/recipient.c \
 	src/ctl/request.c src/ctl/request.h \
 	src/ctl/request_check.c \
 	src/ctl/request_document.c \

@@ -17,6 +17,7 @@ static const struct ctl_command *const COMMANDS[] = {
     &tenant_add_command,    &tenant_list_command,    &client_add_command,    &client_list_command,
     &client_passwd_command, &client_disable_command, &client_enable_command, &key_list_command,
     &audit_tail_command,    &status_command,         &config_command,        &request_command,
+    &lint_command,
 };
 
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof COMMANDS[0] };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/base64.h"
+#include "base/buf.h"
 
 enum {
     BOX_HEAD = 28,       /* size, type, version and flags, system ID */
@@ -12,7 +13,12 @@ enum {
     RECORD_HEAD = 4,     /* type, length */
     RECORD_HEADER = 1,   /* type of the record that holds the header */
     HEADER_CHARS = 8192, /* of a PlayReady header that is looked at */
-    FIELD_KEY_IDS = 2    /* of the Widevine message */
+    /* of the Widevine message */
+    FIELD_KEY_IDS = 2,
+    FIELD_PROVIDER = 3,
+    FIELD_CONTENT_ID = 4,
+    FIELD_POLICY = 6,
+    FIELD_PROTECTION_SCHEME = 9
 };
 
 static const struct uuid WIDEVINE = {{0xed, 0xef, 0x8b, 0xa9, 0x79, 0xd6, 0x4a, 0xce, 0xa3, 0xc8,
@@ -47,31 +53,66 @@ static size_t varint(const unsigned char *p, size_t n, uint64_t *out)
     return 0;
 }
 
-/* Walks the fields of a Widevine message and keeps those that are key IDs. */
+/* A field of a protobuf message. */
+struct field {
+    uint64_t number, value; /* value is that of a number */
+    struct pssh_bytes bytes;
+};
+
+/* Reads the field at p. Returns the bytes it takes, 0 when it is none. */
+static size_t read_field(const unsigned char *p, size_t n, struct field *out)
+{
+    uint64_t tag;
+    *out = (struct field){0};
+    const size_t head = varint(p, n, &tag);
+    if (head == 0)
+        return 0;
+    const size_t more = varint(p + head, n - head, &out->value);
+    if (more == 0)
+        return 0;
+    const size_t used = head + more;
+    out->number = tag >> 3;
+    if ((tag & 7) == 0) /* number */
+        return used;
+    if ((tag & 7) != 2 || out->value > n - used) /* bytes */
+        return 0;
+    out->bytes = (struct pssh_bytes){p + used, (size_t)out->value};
+    return used + (size_t)out->value;
+}
+
+static void take_field(const struct field *field, struct pssh_box *out)
+{
+    switch (field->number) {
+    case FIELD_KEY_IDS:
+        if (field->bytes.size == UUID_BYTES && out->kid_count < PSSH_KIDS_MAX)
+            memcpy(out->kids[out->kid_count++].bytes, field->bytes.bytes, UUID_BYTES);
+        break;
+    case FIELD_PROVIDER:
+        out->widevine.provider = field->bytes;
+        break;
+    case FIELD_CONTENT_ID:
+        out->widevine.content_id = field->bytes;
+        break;
+    case FIELD_POLICY:
+        out->widevine.policy = field->bytes;
+        break;
+    case FIELD_PROTECTION_SCHEME:
+        out->widevine.protection_scheme = (uint32_t)field->value;
+        break;
+    default:
+        break;
+    }
+}
+
+/* Walks the fields of a Widevine message and keeps those that are told of. */
 static int widevine_read(const unsigned char *p, size_t n, struct pssh_box *out)
 {
     while (n > 0) {
-        uint64_t tag, value;
-        size_t used = varint(p, n, &tag);
+        struct field field;
+        const size_t used = read_field(p, n, &field);
         if (used == 0)
             return -1;
-        const size_t more = varint(p + used, n - used, &value);
-        if (more == 0)
-            return -1;
-        used += more;
-        switch (tag & 7) {
-        case 0: /* number */
-            break;
-        case 2: /* bytes */
-            if (value > n - used)
-                return -1;
-            if (tag >> 3 == FIELD_KEY_IDS && value == UUID_BYTES && out->kid_count < PSSH_KIDS_MAX)
-                memcpy(out->kids[out->kid_count++].bytes, p + used, UUID_BYTES);
-            used += (size_t)value;
-            break;
-        default:
-            return -1;
-        }
+        take_field(&field, out);
         p += used;
         n -= used;
     }
@@ -107,33 +148,105 @@ static void header_kids(const char *text, struct uuid *kids, size_t most, size_t
     }
 }
 
+/* Finds the next record that holds a header, from *at on, which starts as 0 and is moved on;
+ * *left counts the records that follow. Returns 1, 0 when there is none and the object ends where
+ * it says, or -1 when it does not hold together. */
+static int next_header(const unsigned char *bytes, size_t n, size_t *at, size_t *left,
+                       struct pssh_bytes *out)
+{
+    if (*at == 0) {
+        if (n < PRO_HEAD || le32(bytes) != n)
+            return -1;
+        *left = le16(bytes + 4);
+        *at = PRO_HEAD;
+    }
+    for (; *left > 0; (*left)--) {
+        if (n - *at < RECORD_HEAD)
+            return -1;
+        const size_t type = le16(bytes + *at), length = le16(bytes + *at + 2);
+        *at += RECORD_HEAD;
+        if (length > n - *at)
+            return -1;
+        *out = (struct pssh_bytes){bytes + *at, length};
+        *at += length;
+        if (type == RECORD_HEADER) {
+            (*left)--;
+            return 1;
+        }
+    }
+    return *at == n ? 0 : -1;
+}
+
 int playready_object_read(const unsigned char *bytes, size_t n, struct uuid *kids, size_t most,
                           size_t *count)
 {
     char text[HEADER_CHARS];
+    struct pssh_bytes header;
+    size_t at = 0, left = 0;
+    int found;
     *count = 0;
-    if (n < PRO_HEAD || le32(bytes) != n)
-        return -1;
-    size_t at = PRO_HEAD;
-    for (size_t records = le16(bytes + 4); records > 0; records--) {
-        if (n - at < RECORD_HEAD)
+    while ((found = next_header(bytes, n, &at, &left, &header)) == 1) {
+        const size_t length = header.size / 2;
+        if (length >= sizeof text)
             return -1;
-        const size_t type = le16(bytes + at), length = le16(bytes + at + 2);
-        at += RECORD_HEAD;
-        if (length > n - at || length / 2 >= sizeof text)
-            return -1;
-        if (type == RECORD_HEADER) {
-            /* UTF-16LE; whatever is not ASCII is no part of what is looked for. */
-            for (size_t i = 0; i < length / 2; i++) {
-                const size_t c = le16(bytes + at + 2 * i);
-                text[i] = c > 0 && c < 0x80 ? (char)c : '?';
-            }
-            text[length / 2] = '\0';
-            header_kids(text, kids, most, count);
+        /* UTF-16LE; whatever is not ASCII is no part of what is looked for. */
+        for (size_t i = 0; i < length; i++) {
+            const size_t c = le16(header.bytes + 2 * i);
+            text[i] = c > 0 && c < 0x80 ? (char)c : '?';
         }
-        at += length;
+        text[length] = '\0';
+        header_kids(text, kids, most, count);
     }
-    return at == n ? 0 : -1;
+    return found;
+}
+
+/* Appends a character that is no surrogate as UTF-8 (RFC 3629 section 3). */
+static void put_utf8(struct buf *out, uint32_t c)
+{
+    enum { NEXT = 0x80, BITS = 0x3f };
+    if (c < 0x80) {
+        buf_put_u8(out, (uint8_t)c);
+        return;
+    }
+    if (c < 0x800) {
+        buf_put_u8(out, (uint8_t)(0xc0 | c >> 6));
+    } else {
+        if (c < 0x10000) {
+            buf_put_u8(out, (uint8_t)(0xe0 | c >> 12));
+        } else {
+            buf_put_u8(out, (uint8_t)(0xf0 | c >> 18));
+            buf_put_u8(out, (uint8_t)(NEXT | (c >> 12 & BITS)));
+        }
+        buf_put_u8(out, (uint8_t)(NEXT | (c >> 6 & BITS)));
+    }
+    buf_put_u8(out, (uint8_t)(NEXT | (c & BITS)));
+}
+
+/* UTF-16LE to UTF-8 (RFC 2781 section 2.2). */
+static void put_utf16le(struct buf *out, struct pssh_bytes text)
+{
+    enum { REPLACEMENT = 0xfffd };
+    for (size_t i = 0; i + 1 < text.size; i += 2) {
+        uint32_t c = (uint32_t)le16(text.bytes + i);
+        const uint32_t low = i + 3 < text.size ? (uint32_t)le16(text.bytes + i + 2) : 0;
+        if (c >= 0xd800 && c < 0xdc00 && low >= 0xdc00 && low < 0xe000) {
+            c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
+            i += 2;
+        } else if ((c >= 0xd800 && c < 0xe000) || c == 0) {
+            c = REPLACEMENT;
+        }
+        put_utf8(out, c);
+    }
+}
+
+int playready_object_header(const unsigned char *bytes, size_t n, struct buf *out)
+{
+    struct pssh_bytes header;
+    size_t at = 0, left = 0;
+    if (next_header(bytes, n, &at, &left, &header) != 1)
+        return -1;
+    put_utf16le(out, header);
+    return 0;
 }
 
 int pssh_read(const unsigned char *bytes, size_t n, struct pssh_box *out)
@@ -161,6 +274,7 @@ int pssh_read(const unsigned char *bytes, size_t n, struct pssh_box *out)
     at += 4;
     if (data != size - at)
         return -1;
+    out->data = (struct pssh_bytes){bytes + at, data};
     if (out->version == 0 && uuid_equal(&out->system_id, &WIDEVINE))
         return widevine_read(bytes + at, data, out);
     if (out->version == 0 && uuid_equal(&out->system_id, &PLAYREADY))

@@ -10,6 +10,7 @@
 #include "base/failure.h"
 #include "ctl/commands.h"
 #include "ctl/file.h"
+#include "ctl/lint.h"
 #include "ctl/output.h"
 #include "ctl/password.h"
 #include "ctl/request.h"
@@ -53,8 +54,7 @@ static int load_document(struct run *r, const char *path)
         return speke_version_parse(version, &r->version) == 0
                    ? CTL_DONE
                    : ctl_fail(CTL_USAGE, "--speke: one of 1.0, 2.0, 2.1");
-    const char *cpix = r->asked_known ? r->asked.version_text : NULL;
-    r->version = cpix == NULL ? SPEKE_V1 : strcmp(cpix, "2.4") == 0 ? SPEKE_V2_1 : SPEKE_V2_0;
+    r->version = r->asked_known ? lint_guess_version(&r->asked) : SPEKE_V1;
     return CTL_DONE;
 }
 
