@@ -156,6 +156,9 @@ struct cpix_delivery {
     struct cpix_wrapped document_key, mac_key;
 };
 
+/* The value of the attribute without prefix that has this name; NULL when there is none. */
+const char *cpix_attribute(const struct cpix_attributes *attributes, const char *name);
+
 /* A list element: how often it stood in the document and where. Its items follow in the struct
  * document; those of a second list of the same name are read too, so that every fault is seen. */
 struct cpix_list {

@@ -93,11 +93,11 @@ static int keep_attributes(struct reader *r, const struct tag *tag, struct cpix_
     return 0;
 }
 
-static const char *kept_value(const struct cpix_attributes *kept, const char *name)
+const char *cpix_attribute(const struct cpix_attributes *attributes, const char *name)
 {
-    for (size_t i = 0; i < kept->count; i++) {
-        if (kept->items[i].name_space == NULL && strcmp(kept->items[i].name, name) == 0)
-            return kept->items[i].value;
+    for (size_t i = 0; i < attributes->count; i++) {
+        if (attributes->items[i].name_space == NULL && strcmp(attributes->items[i].name, name) == 0)
+            return attributes->items[i].value;
     }
     return NULL;
 }
@@ -451,12 +451,12 @@ static int start_period(struct reader *r, const struct tag *tag)
     *p = (struct cpix_period){.line = tag->line};
     if (keep_attributes(r, tag, &p->attributes) != 0)
         return -1;
-    p->id = kept_value(&p->attributes, "id");
-    p->index = kept_value(&p->attributes, "index");
-    p->start = kept_value(&p->attributes, "start");
-    p->end = kept_value(&p->attributes, "end");
-    p->start_offset = kept_value(&p->attributes, "startOffset");
-    p->end_offset = kept_value(&p->attributes, "endOffset");
+    p->id = cpix_attribute(&p->attributes, "id");
+    p->index = cpix_attribute(&p->attributes, "index");
+    p->start = cpix_attribute(&p->attributes, "start");
+    p->end = cpix_attribute(&p->attributes, "end");
+    p->start_offset = cpix_attribute(&p->attributes, "startOffset");
+    p->end_offset = cpix_attribute(&p->attributes, "endOffset");
     return 0;
 }
 
@@ -542,8 +542,8 @@ static int start_rule(struct reader *r, const struct tag *tag)
     *rule = (struct cpix_rule){.line = tag->line, .key = CPIX_NO_KEY};
     if (keep_attributes(r, tag, &rule->attributes) != 0)
         return -1;
-    rule->kid_text = kept_value(&rule->attributes, "kid");
-    rule->intended_track_type = kept_value(&rule->attributes, "intendedTrackType");
+    rule->kid_text = cpix_attribute(&rule->attributes, "kid");
+    rule->intended_track_type = cpix_attribute(&rule->attributes, "intendedTrackType");
     return 0;
 }
 

@@ -9,8 +9,13 @@
 #include "base/secret.h"
 #include "base/settings.h"
 #include "cpix/cpix.h"
+#include "cpix/delivery.h"
 #include "drm/drm.h"
+#include "exchange/details.h"
+#include "exchange/override.h"
+#include "exchange/policy.h"
 #include "exchange/signal.h"
+#include "exchange/tenant.h"
 #include "keystore/keystore.h"
 
 /* A request of a few hundred keys and systems needs some megabytes; nothing honest needs more. */
@@ -21,9 +26,13 @@ struct run {
     struct exchange *x;
     const struct exchange_request *request;
     enum speke_version version;
+    const struct tenant_config *config; /* of the client's tenant; NULL until it is known */
+    long long generation;               /* of that configuration */
+    bool stale;                         /* the store has a newer one */
     struct cpix_document doc;
-    struct keystore_slot *slots; /* one for each ContentKey, in the same order */
-    unsigned char *keys;         /* the key bytes of all slots, in the secure heap */
+    const struct certificate **recipients; /* one for each DeliveryData; NULL for clear keys */
+    struct keystore_slot *slots;           /* one for each ContentKey, in the same order */
+    unsigned char *keys;                   /* the key bytes of all slots, in the secure heap */
     size_t keys_size;
 };
 
@@ -36,6 +45,7 @@ void exchange_init(struct exchange *x, const struct settings *settings, struct k
 void exchange_free(struct exchange *x)
 {
     arena_free(&x->arena);
+    tenant_cache_free(&x->tenants);
 }
 
 /* The version is in the header alone; a value that is not known is never taken for another version
@@ -65,13 +75,13 @@ static int read_document(struct run *r, struct failure *f)
 static enum cpix_fit system_fit(const void *context, const struct uuid *system_id,
                                 enum scheme scheme, enum speke_version version)
 {
-    (void)context; /* no tenant's settings yet */
-    const struct drm_system *system = drm_find(system_id, version);
+    const struct drm_settings *settings;
+    const struct drm_system *system = tenant_system(context, system_id, version, &settings);
     if (system == NULL)
         return CPIX_UNKNOWN_SYSTEM;
-    if (version == SPEKE_V1 && scheme == SCHEME_NONE)
+    if (scheme == SCHEME_NONE)
         return CPIX_FITS;
-    return drm_scheme_fits(system, scheme) ? CPIX_FITS : CPIX_MISFIT;
+    return tenant_scheme_fits(system, settings, scheme) ? CPIX_FITS : CPIX_MISFIT;
 }
 
 /* The client learns the first fault only, so the checks stop there. */
@@ -85,18 +95,25 @@ static bool take_fault(void *context, const struct cpix_fault *fault)
 
 static int check_document(struct run *r, struct failure *f)
 {
-    const struct cpix_rules rules = {.version = r->version, .system_fit = system_fit};
+    const struct cpix_rules rules = {
+        .version = r->version,
+        .system_fit = system_fit,
+        .fit_context = r->config,
+        .strict_cardinality = r->config->strict_cardinality,
+        .allow_unsupported_filters = r->config->allow_unsupported_filters,
+    };
     const int result = cpix_check(&r->doc, &rules, &r->x->arena, take_fault, f);
     if (result < 0)
         return fail_memory(f);
-    if (result > 0)
-        return -1;
-    /* Clear keys are never the answer to a request for encrypted ones. */
-    if (r->doc.delivery_list.occurrences > 0) {
-        (void)fail(f, 422, "Content key encryption not supported");
-        return fail_because(f, "DeliveryDataList, line %d", r->doc.delivery_list.line);
-    }
-    return 0;
+    return result > 0 ? -1 : policy_document(r->config, &r->doc, f);
+}
+
+/* A list of recipients makes the answer one of encrypted keys, or none. */
+static int accept_recipients(struct run *r, struct failure *f)
+{
+    if (r->doc.delivery_list.occurrences == 0)
+        return 0;
+    return delivery_accept(&r->doc, &r->config->delivery_policy, &r->x->arena, &r->recipients, f);
 }
 
 static const char *content_id(const struct run *r)
@@ -139,22 +156,6 @@ static int make_slots(struct run *r, struct failure *f)
     return 0;
 }
 
-/* The DRM systems of the request without repetition, for the audit row. There are a handful. */
-static struct uuid *distinct_systems(struct run *r, size_t *count)
-{
-    struct uuid *found = arena_array(&r->x->arena, r->doc.system_count, sizeof *found);
-    *count = 0;
-    for (size_t i = 0; found != NULL && i < r->doc.system_count; i++) {
-        const struct uuid *id = &r->doc.systems[i].system_id;
-        size_t j = 0;
-        while (j < *count && !uuid_equal(&found[j], id))
-            j++;
-        if (j == *count)
-            found[(*count)++] = *id;
-    }
-    return found;
-}
-
 static struct keystore_request identity(const struct run *r, const char *content_id_text,
                                         const char *version_text)
 {
@@ -166,18 +167,35 @@ static struct keystore_request identity(const struct run *r, const char *content
     };
 }
 
-/* An explicitIV that the request has goes back as it came. Otherwise v2.x always gives the kept
- * one; v1 gives it where FairPlay's licence needs it. */
-static bool wants_iv(const struct run *r, size_t key)
+/* Whether the signalling of a key names its IV, which the packager has to use then. */
+static bool names_iv(const struct run *r, size_t key)
 {
-    const struct uuid *fairplay = drm_id(drm_find_by_name("fairplay"));
-    if (r->version != SPEKE_V1)
-        return true;
+    const struct drm_system *fairplay = drm_find_by_name("fairplay");
     for (size_t i = 0; i < r->doc.system_count; i++) {
-        if (r->doc.systems[i].key == key && uuid_equal(&r->doc.systems[i].system_id, fairplay))
+        const struct cpix_drm_system *system = &r->doc.systems[i];
+        const struct drm_settings *settings;
+        if (system->key != key)
+            continue;
+        const struct drm_system *drm = tenant_system(r->config, &system->system_id, r->version,
+                                                     &settings);
+        if (drm != NULL && (drm == fairplay || settings->hls_iv))
             return true;
     }
     return false;
+}
+
+/* An explicitIV that the request has goes back as it came. Otherwise v2.x gives the kept one as the
+ * tenant wants it; v1 gives it where it is needed. */
+static bool wants_iv(const struct run *r, size_t key)
+{
+    const enum scheme scheme = r->doc.keys[key].scheme;
+    const bool counter = scheme == SCHEME_CENC || scheme == SCHEME_CENS ||
+                         scheme == SCHEME_HLS_SAMPLE_AES_CTR;
+    if (names_iv(r, key))
+        return true;
+    if (r->version == SPEKE_V1 || r->config->explicit_iv == TENANT_IV_NEEDED)
+        return false;
+    return r->config->explicit_iv == TENANT_IV_ALWAYS || !counter;
 }
 
 static int take_keys(struct run *r, struct failure *f)
@@ -212,32 +230,15 @@ static void log_release(const struct run *r)
              content_id(r), r->request->remote_user);
 }
 
-/* What the store told of the client may be out of date; it notices when the keys are asked for.
- * Then the client is identified anew, once. */
-static int get_keys(struct run *r, const struct keystore_details *details, struct failure *f)
-{
-    const struct keystore_request who = identity(r, content_id(r), speke_version_name(r->version));
-    bool stale = true;
-    int result = -1;
-    for (int attempt = 0; result != 0 && stale && attempt < 2; attempt++) {
-        const struct keystore_client *client;
-        if (keystore_identify(r->x->keystore, &who, &client, f) != 0)
-            return -1;
-        result = keystore_acquire(r->x->keystore, &who, r->slots, r->doc.key_count, details, &stale,
-                                  f);
-    }
-    return result;
-}
-
 static int acquire_keys(struct run *r, struct failure *f)
 {
-    struct keystore_details details = {0};
-    if (make_slots(r, f) != 0)
+    const struct keystore_request who = identity(r, content_id(r), speke_version_name(r->version));
+    struct keystore_details details;
+    if (make_slots(r, f) != 0 ||
+        details_gather(&r->doc, r->recipients, &r->x->arena, &details, f) != 0)
         return -1;
-    details.systems = distinct_systems(r, &details.system_count);
-    if (details.systems == NULL)
-        return fail_memory(f);
-    if (get_keys(r, &details, f) != 0)
+    if (keystore_acquire(r->x->keystore, &who, r->slots, r->doc.key_count, &details, &r->stale,
+                         f) != 0)
         return -1;
     if (take_keys(r, f) != 0)
         return -1;
@@ -251,22 +252,77 @@ static int write_answer(struct run *r, struct buf *out, struct failure *f)
     return buf_ok(out) ? 0 : fail_internal(f, "an answer does not fit into %zu bytes", out->max);
 }
 
+/* The client's tenant and how it wants to be served. */
+static int identify(struct run *r, struct failure *f)
+{
+    const struct keystore_request who = identity(r, NULL, speke_version_name(r->version));
+    const struct keystore_client *client;
+    if (keystore_identify(r->x->keystore, &who, &client, f) != 0)
+        return -1;
+    r->generation = client->generation;
+    r->config = tenant_cache_get(&r->x->tenants, client, f);
+    return r->config == NULL ? -1 : policy_version(r->config, r->version, f);
+}
+
+/* What the answer says: signalling comes before the encryption, which takes the clear keys away. */
+static int fill_document(struct run *r, struct failure *f)
+{
+    struct arena *arena = &r->x->arena;
+    if (signal_systems(&r->doc, r->slots, r->x->settings, r->config, r->request->base_url, arena,
+                       f) != 0)
+        return -1;
+    if (r->recipients == NULL)
+        return 0;
+    return delivery_encrypt(&r->doc, r->recipients, r->config->delivery_policy.mac_shape, arena, f);
+}
+
 static int run_steps(struct run *r, struct exchange_answer *answer, struct failure *f)
 {
     if (choose_version(r->request->speke_version, &r->version, f) != 0)
         return -1;
     answer->agent_header = r->version == SPEKE_V1 ? "Speke-User-Agent" : "X-Speke-User-Agent";
     answer->speke_version = r->version == SPEKE_V1 ? NULL : speke_version_name(r->version);
+    if (identify(r, f) != 0)
+        return -1;
     if (read_document(r, f) != 0)
         return -1;
     if (check_document(r, f) != 0)
         return -1;
+    if (accept_recipients(r, f) != 0)
+        return -1;
+    if (r->config->kid_override && override_kids(&r->doc, &r->x->arena, f) != 0)
+        return -1;
     if (acquire_keys(r, f) != 0)
         return -1;
-    if (signal_systems(&r->doc, r->slots, r->x->settings, r->request->base_url, &r->x->arena, f) !=
-        0)
+    if (fill_document(r, f) != 0)
         return -1;
     return write_answer(r, &answer->body, f);
+}
+
+/* What an exchange has gathered goes; its arena is reset by the caller. */
+static void end_run(struct run *r)
+{
+    secret_free(r->keys, r->keys_size);
+    r->keys = NULL;
+    r->slots = NULL;
+}
+
+/* Whether a refusal may come from settings that have been changed meanwhile: the process remembers
+ * its clients, and only a release of keys tells that what it remembers is out of date. */
+static bool is_outdated(struct run *r, struct failure *f)
+{
+    const struct keystore_request who = identity(r, NULL, NULL);
+    const struct keystore_client *client;
+    struct failure other = {0};
+    if (r->stale)
+        return true;
+    if (r->generation == 0 || f->status == 503 || f->status == 403)
+        return false;
+    keystore_forget_clients(r->x->keystore);
+    if (keystore_identify(r->x->keystore, &who, &client, &other) == 0)
+        return client->generation != r->generation;
+    *f = other;
+    return false;
 }
 
 /* A content id for the audit row of a refusal: whatever the document gave, cut to the length that
@@ -317,11 +373,19 @@ int exchange_run(struct exchange *x, const struct exchange_request *request,
     answer->agent_header = "X-Speke-User-Agent";
     answer->speke_version = NULL;
     int result = run_steps(&r, answer, f);
+    if (result != 0 && is_outdated(&r, f)) {
+        end_run(&r);
+        arena_reset(&x->arena);
+        buf_clear(&answer->body);
+        failure_clear(f);
+        r = (struct run){.x = x, .request = request};
+        result = run_steps(&r, answer, f);
+    }
     if (result != 0) {
         buf_clear(&answer->body);
         result = audit_refusal(&r, f);
     }
-    secret_free(r.keys, r.keys_size);
+    end_run(&r);
     arena_reset(&x->arena);
     return result;
 }

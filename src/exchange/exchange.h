@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One SPEKE exchange, told in the order in which it happens: version, read, check, acquire,
- * signal, write. Knows no FastCGI. */
+/* One SPEKE exchange, told in the order in which it happens: version, client, read, check,
+ * recipients, KIDs, acquire, signal, encrypt, write. Knows no FastCGI. */
 #ifndef EXCHANGE_EXCHANGE_H
 #define EXCHANGE_EXCHANGE_H
 
@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/failure.h"
+#include "exchange/tenant.h"
 
 struct keystore;
 struct settings;
@@ -17,6 +18,7 @@ struct settings;
 struct exchange {
     const struct settings *settings;
     struct keystore *keystore;
+    struct tenant_cache tenants;
     struct arena arena; /* of the request at hand */
 };
 

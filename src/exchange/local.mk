@@ -1,5 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 noinst_LIBRARIES += src/exchange/libexchange.a
 src_exchange_libexchange_a_SOURCES = \
+	src/exchange/details.c src/exchange/details.h \
 	src/exchange/exchange.c src/exchange/exchange.h \
-	src/exchange/signal.c src/exchange/signal.h
+	src/exchange/override.c src/exchange/override.h \
+	src/exchange/policy.c src/exchange/policy.h \
+	src/exchange/signal.c src/exchange/signal.h \
+	src/exchange/tenant.c src/exchange/tenant.h \
+	src/exchange/tenant_checks.c src/exchange/tenant_checks.h \
+	src/exchange/tenant_lists.c src/exchange/tenant_lists.h \
+	src/exchange/tenant_options.c src/exchange/tenant_options.h

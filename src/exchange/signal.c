@@ -9,6 +9,7 @@
 #include "base/settings.h"
 #include "cpix/cpix.h"
 #include "drm/drm.h"
+#include "exchange/tenant.h"
 #include "keystore/keystore.h"
 
 /* "media" or nothing asks for EXT-X-KEY; "master", in CPIX 2.4 "multiVariant", for
@@ -70,26 +71,30 @@ static const char *value_of(const struct drm_values *values, unsigned field)
     }
 }
 
-static int signal_system(struct cpix_drm_system *system, const struct drm_input *in,
-                         struct arena *arena, struct failure *f)
+/* A text of the settings that is to be written, NULL for none. */
+static const char *given(const char *text)
+{
+    return text == NULL || text[0] == '\0' ? NULL : text;
+}
+
+static int signal_system(struct cpix_drm_system *system, const struct drm_system *drm,
+                         const struct drm_input *in, struct arena *arena, struct failure *f)
 {
     unsigned wanted = 0;
     struct drm_values values;
     for (size_t i = 0; i < system->placeholder_count; i++)
         wanted |= wanted_field(&system->placeholders[i], in->version);
-    const struct drm_system *drm = drm_find(&system->system_id, in->version);
-    if (drm == NULL)
-        return fail_internal(f, "a DRM system that was checked is not known, line %d",
-                             system->line);
     if (drm_signal(drm, in, wanted, arena, &values, f) != 0)
         return -1;
     for (size_t i = 0; i < system->placeholder_count; i++) {
         struct cpix_placeholder *p = &system->placeholders[i];
         p->value = value_of(&values, wanted_field(p, in->version));
+        p->robustness = given(in->settings->robustness);
         /* An empty PSSH is what v2.x encryptors expect of FairPlay; in v1 it would mean nothing. */
         if (in->version == SPEKE_V1 && p->value != NULL && p->value[0] == '\0')
             p->value = NULL;
     }
+    system->hls_allowed_cpc = given(in->settings->hls_allowed_cpc);
     return 0;
 }
 
@@ -108,17 +113,34 @@ static const char *key_url_base(const struct settings *settings, const char *bas
     return url;
 }
 
-int signal_systems(struct cpix_document *doc, const struct keystore_slot *slots,
-                   const struct settings *settings, const char *base_url, struct arena *arena,
-                   struct failure *f)
+/* The writer keeps it to SPEKE v2.1. Whatever the request brought is not the provider's word. */
+static void put_hdcp(struct cpix_document *doc, const struct tenant_config *config)
 {
-    struct drm_settings drm_settings = DRM_DEFAULT_SETTINGS;
-    drm_settings.key_url_base = key_url_base(settings, base_url, arena);
-    if (drm_settings.key_url_base == NULL)
+    for (size_t i = 0; i < doc->key_count; i++) {
+        doc->keys[i].hdcp_level = given(config->hdcp_level);
+        doc->keys[i].hdcp_output_protection = given(config->output_protection_base64);
+    }
+}
+
+int signal_systems(struct cpix_document *doc, const struct keystore_slot *slots,
+                   const struct settings *settings, const struct tenant_config *config,
+                   const char *base_url, struct arena *arena, struct failure *f)
+{
+    const char *key_url = key_url_base(settings, base_url, arena);
+    if (key_url == NULL)
         return fail_memory(f);
+    put_hdcp(doc, config);
     for (size_t i = 0; i < doc->system_count; i++) {
         struct cpix_drm_system *system = &doc->systems[i];
         const struct cpix_content_key *key = &doc->keys[system->key];
+        const struct drm_settings *of_tenant;
+        const struct drm_system *drm = tenant_system(config, &system->system_id, doc->version,
+                                                     &of_tenant);
+        if (drm == NULL)
+            return fail_internal(f, "a DRM system that was checked is not known, line %d",
+                                 system->line);
+        struct drm_settings drm_settings = *of_tenant;
+        drm_settings.key_url_base = key_url;
         const struct drm_input in = {
             .kid = &key->kid,
             .key = key->key,
@@ -128,8 +150,9 @@ int signal_systems(struct cpix_document *doc, const struct keystore_slot *slots,
             .scheme = key->scheme,
             .version = doc->version,
             .settings = &drm_settings,
+            .system_id = &system->system_id,
         };
-        if (signal_system(system, &in, arena, f) != 0)
+        if (signal_system(system, drm, &in, arena, f) != 0)
             return -1;
     }
     return 0;

@@ -83,7 +83,7 @@ static void clear(struct identity *who)
     memset(who, 0, sizeof *who);
 }
 
-static void forget_identities(struct keystore *ks)
+void keystore_forget_clients(struct keystore *ks)
 {
     for (unsigned i = 0; i < ks->identity_count; i++)
         clear(&ks->identities[i]);
@@ -94,7 +94,7 @@ static void forget_identities(struct keystore *ks)
 
 void store_forget(struct keystore *ks)
 {
-    forget_identities(ks);
+    keystore_forget_clients(ks);
     ks->schema_known = false;
 }
 
@@ -187,7 +187,7 @@ static int take_identity(struct keystore *ks, const char *user, PGresult *result
         return -1;
     }
     if (generation != ks->generation)
-        forget_identities(ks);
+        keystore_forget_clients(ks);
     ks->generation = generation;
     ks->who = remember(ks, &found, user, result);
     return ks->who != NULL ? 0 : fail_memory(f);

@@ -50,6 +50,8 @@ struct keystore_client {
  * disabled client, 503 (word "database", "schema" or "sealed") when the store is away. */
 int keystore_identify(struct keystore *ks, const struct keystore_request *request,
                       const struct keystore_client **client, struct failure *f);
+/* Has the next keystore_identify() ask the database. */
+void keystore_forget_clients(struct keystore *ks);
 
 /* A content key to get or create. */
 struct keystore_slot {

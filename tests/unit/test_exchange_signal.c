@@ -13,6 +13,7 @@
 #include "base/settings.h"
 #include "cpix/cpix.h"
 #include "exchange/signal.h"
+#include "exchange/tenant.h"
 #include "keystore/keystore.h"
 
 /* Last, since its macro fail() would rewrite the declaration in base/failure.h. */
@@ -30,6 +31,7 @@ static const char AES_128_V1[] = "81376844-f976-481e-a84e-cc25d39b0b33";
 struct fixture {
     struct arena arena;
     struct settings settings;
+    struct tenant_config config;
     struct cpix_document doc;
     struct cpix_content_key key;
     struct cpix_drm_system system;
@@ -44,6 +46,7 @@ static int set_up(void **state)
     memset(&x, 0, sizeof x);
     arena_init(&x.arena, 1 << 20);
     settings_defaults(&x.settings);
+    tenant_config_init(&x.config);
     memset(x.key_bytes, 0x5a, sizeof x.key_bytes);
     memset(x.slot.iv, 0xa5, sizeof x.slot.iv);
     x.slot.key = x.key_bytes;
@@ -54,6 +57,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct fixture *x = *state;
+    tenant_config_free(&x->config);
     arena_free(&x->arena);
     return 0;
 }
@@ -95,8 +99,8 @@ static void signal_one(struct fixture *x, enum speke_version version, const char
                                     .key_count = 1,
                                     .systems = &x->system,
                                     .system_count = 1};
-    const int result = signal_systems(&x->doc, &x->slot, &x->settings, "https://keys.example/speke",
-                                      &x->arena, &f);
+    const int result = signal_systems(&x->doc, &x->slot, &x->settings, &x->config,
+                                      "https://keys.example/speke", &x->arena, &f);
     if (result != 0)
         fail_msg("%s: %s", system_id, f.cause);
 }

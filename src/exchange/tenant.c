@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exchange/tenant.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base64.h"
+#include "base/failure.h"
+#include "exchange/tenant_lists.h"
+#include "exchange/tenant_options.h"
+#include "keystore/keystore.h"
+
+enum { CONFIG_MAX = 32 * 1024 * 1024 }; /* a thousand settings of the largest size do not fit */
+
+static_assert(sizeof(enum playready_header) == sizeof(unsigned));
+
+/* --- Defaults ------------------------------------------------------------------------------- */
+
+/* The table's defaults of what is the tenant's as a whole; those of the systems are
+ * DRM_DEFAULT_SETTINGS, which a test holds against the table. */
+static void set_defaults(struct tenant_config *c)
+{
+    size_t count;
+    const struct tenant_option *options = tenant_options(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (options[i].systems[0] == '\0' && options[i].initial != NULL)
+            tenant_option_store(&options[i], options[i].initial, c);
+    }
+    for (size_t i = 0; i < DRM_SYSTEMS; i++)
+        c->known[i] = DRM_DEFAULT_SETTINGS;
+}
+
+static void set_delivery(struct tenant_config *c)
+{
+    c->delivery_policy.min_rsa_bits = (int)c->min_rsa_bits; /* at most 8192 */
+    c->delivery_policy.check_validity = c->check_validity;
+    c->delivery_policy.mac_shape = (enum cpix_mac_shape)c->mac_shape;
+    c->delivery_policy.registered_only = c->recipients_text != NULL || c->authorities_text != NULL;
+}
+
+void tenant_config_init(struct tenant_config *c)
+{
+    memset(c, 0, sizeof *c);
+    arena_init(&c->arena, CONFIG_MAX);
+    set_defaults(c);
+    c->delivery_policy = DELIVERY_DEFAULT_POLICY;
+    set_delivery(c);
+}
+
+void tenant_config_free(struct tenant_config *c)
+{
+    X509_STORE_free(c->delivery_policy.authorities);
+    c->delivery_policy.authorities = NULL;
+    arena_free(&c->arena);
+}
+
+/* --- Settings ------------------------------------------------------------------------------- */
+
+static struct drm_settings *settings_of(struct tenant_config *c, const struct uuid *id)
+{
+    for (size_t i = 0; i < DRM_SYSTEMS; i++) {
+        if (uuid_equal(drm_id(drm_at(i)), id))
+            return &c->known[i];
+    }
+    for (size_t i = 0; i < c->other_count; i++) {
+        if (uuid_equal(&c->others[i].id, id))
+            return &c->others[i].settings;
+    }
+    struct tenant_system *other = &c->others[c->other_count++];
+    *other = (struct tenant_system){.id = *id, .settings = DRM_DEFAULT_SETTINGS};
+    return &other->settings;
+}
+
+static int wrong(const struct keystore_setting *s, const char *why, struct failure *f)
+{
+    return fail_internal(f, "the tenant's setting \"%s\"%s%s: %s", s->name,
+                         s->system[0] == '\0' ? "" : " of DRM system ", s->system, why);
+}
+
+static int take_setting(struct tenant_config *c, const struct keystore_setting *s,
+                        struct failure *f)
+{
+    char why[256];
+    struct uuid id;
+    const bool whole = s->system[0] == '\0';
+    if (!whole && uuid_parse(s->system, &id) != 0)
+        return wrong(s, "the system is no UUID", f);
+    const struct tenant_option *option = tenant_option_find(whole ? NULL : &id, s->name);
+    if (option == NULL)
+        return wrong(s, "not known to this version of the program", f);
+    if (tenant_option_check(option, s->value, why, sizeof why) != 0)
+        return wrong(s, why, f);
+    const char *value = arena_strndup(&c->arena, s->value, strlen(s->value));
+    if (value == NULL)
+        return fail_memory(f);
+    tenant_option_store(option, value, whole ? (void *)c : settings_of(c, &id));
+    return 0;
+}
+
+static size_t count_words(const char *text)
+{
+    const char *word;
+    size_t count = 0;
+    while (text != NULL && tenant_next_word(&text, &word) > 0)
+        count++;
+    return count;
+}
+
+/* The lists have passed their checks, so every word can be read. */
+static int read_lists(struct tenant_config *c, struct failure *f)
+{
+    const size_t recipients = count_words(c->recipients_text);
+    struct certificate_fingerprint *fingerprints = arena_array(&c->arena, recipients,
+                                                               sizeof *fingerprints);
+    c->systems = arena_array(&c->arena, count_words(c->systems_text), sizeof *c->systems);
+    if (fingerprints == NULL || c->systems == NULL)
+        return fail_memory(f);
+    const char *p = c->systems_text, *word;
+    size_t n;
+    while (p != NULL && (n = tenant_next_word(&p, &word)) > 0) {
+        if (tenant_system_parse(word, n, &c->systems[c->system_count++]) != 0)
+            return fail_internal(f, "a DRM system that was checked does not parse");
+    }
+    p = c->recipients_text;
+    for (size_t i = 0; p != NULL && (n = tenant_next_word(&p, &word)) > 0; i++) {
+        if (tenant_fingerprint_parse(word, n, fingerprints[i].bytes) != 0)
+            return fail_internal(f, "a fingerprint that was checked does not parse");
+    }
+    c->delivery_policy.fingerprints = fingerprints;
+    c->delivery_policy.fingerprint_count = recipients;
+    return 0;
+}
+
+static int read_authorities(struct tenant_config *c, struct failure *f)
+{
+    char why[256];
+    if (c->authorities_text == NULL)
+        return 0;
+    c->delivery_policy.authorities = tenant_authorities(c->authorities_text, why, sizeof why);
+    return c->delivery_policy.authorities == NULL
+               ? fail_internal(f, "the tenant's setting \"delivery_ca\": %s", why)
+               : 0;
+}
+
+static int encode_output_protection(struct tenant_config *c, struct failure *f)
+{
+    if (c->output_protection == NULL)
+        return 0;
+    const size_t n = strlen(c->output_protection);
+    char *text = arena_alloc(&c->arena, BASE64_SIZE(n));
+    if (text == NULL)
+        return fail_memory(f);
+    (void)base64_encode(c->output_protection, n, text); /* the length is known */
+    c->output_protection_base64 = text;
+    return 0;
+}
+
+int tenant_config_read(struct tenant_config *c, const struct keystore_client *client,
+                       struct failure *f)
+{
+    tenant_config_init(c);
+    c->others = arena_array(&c->arena, client->setting_count, sizeof *c->others);
+    if (c->others == NULL)
+        return fail_memory(f);
+    for (size_t i = 0; i < client->setting_count; i++) {
+        if (take_setting(c, &client->settings[i], f) != 0)
+            return -1;
+    }
+    set_delivery(c);
+    if (read_lists(c, f) != 0 || read_authorities(c, f) != 0)
+        return -1;
+    return encode_output_protection(c, f);
+}
+
+/* --- Systems -------------------------------------------------------------------------------- */
+
+static bool is_served(const struct tenant_config *c, const struct uuid *id)
+{
+    size_t i = 0;
+    while (i < c->system_count && !uuid_equal(&c->systems[i], id))
+        i++;
+    return c->system_count == 0 || i < c->system_count;
+}
+
+static bool has_template(const struct drm_settings *s)
+{
+    return s->pssh != NULL || s->content_protection != NULL || s->hls_uri != NULL;
+}
+
+const struct drm_system *tenant_system(const struct tenant_config *c, const struct uuid *id,
+                                       enum speke_version version,
+                                       const struct drm_settings **settings)
+{
+    const struct drm_system *system = drm_find(id, version);
+    if (!is_served(c, id))
+        return NULL;
+    if (system != NULL) {
+        *settings = &c->known[drm_index(system)];
+        return system;
+    }
+    for (size_t i = 0; i < c->other_count; i++) {
+        if (!uuid_equal(&c->others[i].id, id) || !has_template(&c->others[i].settings))
+            continue;
+        *settings = &c->others[i].settings;
+        return drm_from_templates();
+    }
+    return NULL;
+}
+
+bool tenant_scheme_fits(const struct drm_system *system, const struct drm_settings *settings,
+                        enum scheme scheme)
+{
+    if (system != drm_from_templates())
+        return drm_scheme_fits(system, scheme);
+    return scheme == SCHEME_NONE || (settings->schemes & DRM_SCHEME_BIT(scheme)) != 0;
+}
+
+/* --- Cache ---------------------------------------------------------------------------------- */
+
+static void clear_place(struct tenant_place *place)
+{
+    if (place->tenant == NULL)
+        return;
+    free(place->tenant);
+    place->tenant = NULL;
+    tenant_config_free(&place->config);
+}
+
+/* An older configuration of the tenant gives its place up, else the oldest place is taken. */
+static struct tenant_place *free_place(struct tenant_cache *cache, const char *tenant)
+{
+    size_t i = 0;
+    while (i < TENANTS_KEPT &&
+           (cache->places[i].tenant == NULL || strcmp(cache->places[i].tenant, tenant) != 0))
+        i++;
+    if (i == TENANTS_KEPT) {
+        i = cache->next;
+        cache->next = (cache->next + 1) % TENANTS_KEPT;
+    }
+    clear_place(&cache->places[i]);
+    return &cache->places[i];
+}
+
+const struct tenant_config *tenant_cache_get(struct tenant_cache *cache,
+                                             const struct keystore_client *client,
+                                             struct failure *f)
+{
+    for (size_t i = 0; i < TENANTS_KEPT; i++) {
+        const struct tenant_place *place = &cache->places[i];
+        if (place->tenant != NULL && place->generation == client->generation &&
+            strcmp(place->tenant, client->tenant) == 0)
+            return &place->config;
+    }
+    struct tenant_place *place = free_place(cache, client->tenant);
+    place->tenant = strdup(client->tenant);
+    place->generation = client->generation;
+    if (place->tenant == NULL) {
+        (void)fail_memory(f);
+        return NULL;
+    }
+    if (tenant_config_read(&place->config, client, f) == 0)
+        return &place->config;
+    clear_place(place);
+    return NULL;
+}
+
+void tenant_cache_free(struct tenant_cache *cache)
+{
+    for (size_t i = 0; i < TENANTS_KEPT; i++)
+        clear_place(&cache->places[i]);
+}

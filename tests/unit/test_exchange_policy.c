@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a tenant refuses: each policy switched on alone against documents that it lets pass and that
+ * it does not. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "cpix_fixture.h"
+#include "exchange/policy.h"
+#include "exchange/tenant.h"
+#include "keystore/keystore.h"
+
+#include <cmocka.h> /* after base/failure.h, as it makes a macro of "fail" */
+
+static const char E9[] = "Requested CPIX encryption contract not supported";
+
+#define ALL                                                             \
+    {"\"VIDEO\"", "\"ALL\""},                                           \
+    {                                                                   \
+        "<cpix:VideoFilter/>", "<cpix:VideoFilter/><cpix:AudioFilter/>" \
+    }
+#define ONE_FILTER(filter)                \
+    {                                     \
+        {                                 \
+            "<cpix:VideoFilter/>", filter \
+        }                                 \
+    }
+
+static const struct row {
+    const char *name, *value;
+    struct edit edits[3];
+    const char *refused; /* the text, NULL when it passes */
+} ROWS[] = {
+    {"max_keys", "2", {{0}}, NULL},
+    {"max_keys", "1", {{0}}, E9},
+    {"max_keys", "0", {{0}}, NULL},
+    {"refuse_all", "on", {{0}}, NULL},
+    {"refuse_all", "on", {ALL}, E9},
+    {"refuse_all", "off", {ALL}, NULL},
+    {"refuse_audio_with_uhd", "on", {{0}}, NULL},
+    {"refuse_audio_with_uhd", "on", {ALL}, E9},
+    {"refuse_audio_with_uhd", "on",
+     ONE_FILTER("<cpix:VideoFilter maxPixels=\"2073600\"/><cpix:AudioFilter/>"), NULL},
+    {"refuse_audio_with_uhd", "on",
+     ONE_FILTER("<cpix:VideoFilter maxPixels=\"2073601\"/><cpix:AudioFilter/>"), E9},
+    {"refuse_mixed_uhd", "on", {{0}}, E9},
+    {"refuse_mixed_uhd", "on", ONE_FILTER("<cpix:VideoFilter maxPixels=\"2073600\"/>"), NULL},
+    {"refuse_mixed_uhd", "on", ONE_FILTER("<cpix:VideoFilter minPixels=\"2073601\"/>"), NULL},
+    {"refuse_mixed_uhd", "on", ONE_FILTER("<cpix:VideoFilter minPixels=\"2073600\"/>"), E9},
+    {"delivery", "optional", {{0}}, NULL},
+    {"delivery", "required", {{0}}, "Content key encryption required: missing DeliveryDataList"},
+    {"delivery",
+     "required",
+     {{"<cpix:ContentKeyList>",
+       "<cpix:DeliveryDataList><cpix:DeliveryData/></cpix:DeliveryDataList><cpix:ContentKeyList>"}},
+     NULL},
+};
+
+static void read_config(struct tenant_config *config, const char *name, const char *value)
+{
+    const struct keystore_setting setting = {.system = "", .name = name, .value = value};
+    const struct keystore_client client = {.tenant = "t", .settings = &setting, .setting_count = 1};
+    struct failure f = {0};
+    if (tenant_config_read(config, &client, &f) != 0)
+        fail_msg("%s: %s", name, f.cause);
+}
+
+static void each_policy_refuses_what_it_names(void **state)
+{
+    struct fixture *x = *state;
+    for (size_t i = 0; i < COUNT(ROWS); i++) {
+        struct tenant_config config;
+        struct failure f = {0};
+        print_message("  row %zu: %s = %s\n", i, ROWS[i].name, ROWS[i].value);
+        read_config(&config, ROWS[i].name, ROWS[i].value);
+        fixture_read_edited(x, FIXTURE_V2_0, ROWS[i].edits);
+        x->doc.version = SPEKE_V2_0;
+        const int result = policy_document(&config, &x->doc, &f);
+        assert_int_equal(result, ROWS[i].refused == NULL ? 0 : -1);
+        if (ROWS[i].refused != NULL) {
+            assert_int_equal(f.status, 422);
+            assert_string_equal(f.text, ROWS[i].refused);
+        }
+        tenant_config_free(&config);
+    }
+}
+
+/* SPEKE v1 looks at nothing in usage rules but their periods. */
+static void v1_has_no_contract(void **state)
+{
+    struct fixture *x = *state;
+    struct tenant_config config;
+    struct failure f = {0};
+    read_config(&config, "refuse_mixed_uhd", "on");
+    fixture_read_well(x, FIXTURE_V2_0);
+    x->doc.version = SPEKE_V1;
+    assert_int_equal(policy_document(&config, &x->doc, &f), 0);
+    tenant_config_free(&config);
+}
+
+static void versions_are_served_as_the_tenant_has_them(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value;
+        bool served[3];
+    } VERSIONS[] = {
+        {"1.0 2.0 2.1", {true, true, true}},
+        {"2.1", {false, false, true}},
+        {"2.0,1.0", {true, true, false}},
+    };
+    for (size_t i = 0; i < COUNT(VERSIONS); i++) {
+        struct tenant_config config;
+        print_message("  %s\n", VERSIONS[i].value);
+        read_config(&config, "versions", VERSIONS[i].value);
+        for (enum speke_version v = SPEKE_V1; v <= SPEKE_V2_1; v++) {
+            struct failure f = {0};
+            assert_int_equal(policy_version(&config, v, &f), VERSIONS[i].served[v] ? 0 : -1);
+            if (!VERSIONS[i].served[v]) {
+                assert_int_equal(f.status, 422);
+                assert_string_equal(f.text, "Unsupported SPEKE version");
+            }
+        }
+        tenant_config_free(&config);
+    }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_start, fixture_stop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(each_policy_refuses_what_it_names),
+        TEST(v1_has_no_contract),
+        cmocka_unit_test(versions_are_served_as_the_tenant_has_them),
+    };
+    return cmocka_run_group_tests_name("exchange policy", tests, NULL, NULL);
+}
