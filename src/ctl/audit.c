@@ -23,7 +23,10 @@ enum {
 #define SELECTION                                                                                \
     "SELECT event_id, to_char(at AT TIME ZONE 'UTC', '" CTL_TIME "') AS at, event, status, "     \
     "tenant, client, remote_user, host(remote_addr) AS remote_addr, speke_version, content_id, " \
-    "kids, created_kids, systems, operator, detail FROM speke.v_audit "
+    "kids, created_kids, systems, operator, detail, (SELECT jsonb_agg(jsonb_build_object("       \
+    "'subject', r.subject, 'fingerprint', r.fingerprint) ORDER BY r.place) "                     \
+    "FROM unnest(recipient_subjects, recipient_fingerprints) WITH ORDINALITY "                   \
+    "AS r (subject, fingerprint, place)) AS recipients FROM speke.v_audit "
 
 static const char LAST_ONES[] = "SELECT * FROM (" SELECTION
                                 "ORDER BY event_id DESC LIMIT $1) AS last ORDER BY event_id";
@@ -53,6 +56,22 @@ static void put_system(struct buf *out, const char *text)
         system = system != NULL ? system : drm_find(&id, SPEKE_V1);
     }
     buf_printf(out, "%s%s", out->len > 0 ? "," : "", system != NULL ? drm_name(system) : "other");
+}
+
+/* Has the detail of a release say for whom its keys were encrypted. */
+static int add_recipients(json_t *row)
+{
+    const json_t *recipients = json_object_get(row, "recipients");
+    const size_t count = json_array_size(recipients); /* 0 also for NULL */
+    const char *subject = json_string_value(
+        json_object_get(json_array_get(recipients, 0), "subject"));
+    if (count == 0)
+        return 0;
+    char more[32] = "";
+    if (count > 1)
+        (void)snprintf(more, sizeof more, " and %zu more", count - 1);
+    return json_object_set_new(row, "detail",
+                               json_sprintf("for %s%s", subject != NULL ? subject : "-", more));
 }
 
 /* Adds what the table shows in place of lists of UUIDs: who, how many keys, which systems. */
@@ -93,7 +112,7 @@ static int print_table(struct tail *tail, const json_t *rows)
     int code = CTL_DONE;
     json_array_foreach(rows, i, row)
     {
-        if (add_summary(row) != 0)
+        if (add_summary(row) != 0 || add_recipients(row) != 0)
             return ctl_fail_memory();
     }
     buf_init(&text, LINES_MAX);

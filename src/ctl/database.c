@@ -15,7 +15,8 @@ enum {
     OID_INT2 = 21,
     OID_INT4 = 23,
     OID_TEXTS = 1009,
-    OID_UUIDS = 2951
+    OID_UUIDS = 2951,
+    OID_JSONB = 3802
 };
 
 static const struct {
@@ -180,6 +181,8 @@ static json_t *value(const PGresult *result, int row, int column)
     case OID_TEXTS:
     case OID_UUIDS:
         return array_value(text);
+    case OID_JSONB:
+        return json_loads(text, JSON_DECODE_ANY, NULL);
     default:
         return json_string(text);
     }

@@ -23,8 +23,8 @@ int database_command(PGconn *db, const char *sql, int count, const char *const *
 /* Runs the statements of a script, which may begin and commit transactions; after an error the
  * transaction at hand is rolled back. */
 int database_script(PGconn *db, const char *sql);
-/* The rows of a result as objects named by its columns: numbers, booleans, arrays and null keep
- * their kind, all else is text. NULL when memory ran out. */
+/* The rows of a result as objects named by its columns: numbers, booleans, arrays, jsonb and
+ * null keep their kind, all else is text. NULL when memory ran out. */
 json_t *database_rows(const PGresult *result);
 /* database_query() and database_rows() in one. */
 json_t *database_list(PGconn *db, int *code, const char *sql, int count,

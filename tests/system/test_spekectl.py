@@ -902,6 +902,20 @@ def test_audit_tail_tells_who_got_what(site, content):
         assert word in shown
 
 
+def test_audit_tail_tells_whom_keys_were_encrypted_for(site, content):
+    subjects = ["CN=packager, O=\"a,b\"", "CN=\u00e4"]
+    site.query(
+        "INSERT INTO speke.audit_event (event, status, content_id, recipient_subjects, recipient_fingerprints)"
+        " VALUES ('release', 200, %s, %s, ARRAY[sha256('1'), sha256('2')])",
+        (content, subjects),
+    )
+    event = json.loads(site.ctl("--json", "audit", "tail", "-n", "1", user="auditor").stdout)
+    prints = [hashlib.sha256(der).hexdigest() for der in (b"1", b"2")]
+    assert event["recipients"] == [{"subject": s, "fingerprint": f} for s, f in zip(subjects, prints)]
+    assert event["detail"] is None
+    assert f"for {subjects[0]} and 1 more" in site.ctl("audit", "tail", "-n", "1", user="auditor").stdout
+
+
 def test_audit_tail_follows(site, content):
     command = [site.install.spekectl, "--db", site.pg.dsn(user="auditor"), "--json", "audit", "tail", "-n", "1", "-f"]
     tail = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={"PATH": "/usr/bin"})
