@@ -141,6 +141,9 @@ static int check_markup(struct scan *s)
 int cpix_scan(const char *text, size_t size, const struct cpix_limits *limits, struct failure *f)
 {
     static const char BYTE_ORDER_MARK[] = "\xef\xbb\xbf";
+    /* No bytes may come as NULL, which takes no offset. */
+    if (size == 0)
+        text = "";
     struct scan s = {.text = text, .at = text, .end = text + size, .limits = limits, .f = f};
     size_t count = 0;
     if (size == 0)
