@@ -3,6 +3,7 @@ ctl_tests = \
 	tests/unit/test_ctl_answer \
 	tests/unit/test_ctl_file \
 	tests/unit/test_ctl_htdigest \
+	tests/unit/test_ctl_lint \
 	tests/unit/test_ctl_options \
 	tests/unit/test_ctl_output \
 	tests/unit/test_ctl_preset \
@@ -12,6 +13,7 @@ if HAVE_CMOCKA
 check_PROGRAMS += $(ctl_tests)
 TESTS += $(ctl_tests)
 endif
+EXTRA_DIST += tests/vectors/lint
 # Not what every test needs, but libctl.a is one library.
 ctl_test_libraries = src/ctl/libctl.a src/keystore/libkeystore.a src/cpix/libcpix.a \
 	src/drm/libdrm.a src/base/libbase.a $(CMOCKA_LIBS) $(LIBXML2_LIBS) $(OPENSSL_LIBS) \
@@ -28,6 +30,10 @@ tests_unit_test_ctl_file_LDADD = $(ctl_test_libraries)
 tests_unit_test_ctl_htdigest_SOURCES = tests/unit/test_ctl_htdigest.c
 tests_unit_test_ctl_htdigest_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_ctl_htdigest_LDADD = $(ctl_test_libraries)
+
+tests_unit_test_ctl_lint_SOURCES = tests/unit/test_ctl_lint.c
+tests_unit_test_ctl_lint_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_ctl_lint_LDADD = $(ctl_test_libraries)
 
 tests_unit_test_ctl_options_SOURCES = tests/unit/test_ctl_options.c
 tests_unit_test_ctl_options_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
