@@ -12,6 +12,8 @@ extern const struct ctl_command client_add_command, client_list_command, client_
     client_disable_command, client_enable_command;
 extern const struct ctl_command key_list_command;
 extern const struct ctl_command audit_tail_command;
+extern const struct ctl_command drm_show_command, drm_set_command, drm_unset_command;
+extern const struct ctl_command policy_show_command, policy_set_command, policy_unset_command;
 extern const struct ctl_command status_command;
 extern const struct ctl_command config_command;
 extern const struct ctl_command request_command, lint_command;

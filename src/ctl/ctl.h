@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "ctl/options.h"
 
@@ -30,10 +31,11 @@ struct ctl {
 
 /* A subcommand: its entry in the table from which usage and help are printed. */
 struct ctl_command {
-    const char *name;    /* one or two words: "tenant add" */
-    const char *words;   /* its arguments for the usage line: "NAME"; "" for none */
-    const char *summary; /* one line */
-    const char *notes;   /* a paragraph for its own help, NULL for none */
+    const char *name;        /* one or two words: "tenant add" */
+    const char *words;       /* its arguments for the usage line: "NAME"; "" for none */
+    const char *summary;     /* one line */
+    const char *notes;       /* a paragraph for its own help, NULL for none */
+    void (*more)(FILE *out); /* prints what else there is to tell after it, NULL for nothing */
     struct ctl_options options;
     size_t least_words, most_words;
     /* Returns an enum ctl_exit; what went wrong has been said by then. */

@@ -30,10 +30,11 @@ src_ctl_libctl_a_SOURCES = \
 	src/ctl/request_http.c \
 	src/ctl/request_plan.c \
 	src/ctl/request_show.c \
+	src/ctl/setting.c \
 	src/ctl/status.c \
 	src/ctl/tenant.c
 
 spekectl_SOURCES = src/ctl/main.c
-spekectl_LDADD = src/ctl/libctl.a src/keystore/libkeystore.a src/cpix/libcpix.a src/drm/libdrm.a \
+spekectl_LDADD = src/ctl/libctl.a src/exchange/libexchange.a src/keystore/libkeystore.a src/cpix/libcpix.a src/drm/libdrm.a \
 	src/base/libbase.a $(LIBXML2_LIBS) $(OPENSSL_LIBS) $(LIBPQ_LIBS) $(LIBCURL_LIBS) \
 	$(JANSSON_LIBS)

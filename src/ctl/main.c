@@ -16,8 +16,9 @@ static const struct ctl_command *const COMMANDS[] = {
     &db_init_command,       &db_status_command,      &kek_create_command,    &kek_list_command,
     &tenant_add_command,    &tenant_list_command,    &client_add_command,    &client_list_command,
     &client_passwd_command, &client_disable_command, &client_enable_command, &key_list_command,
-    &audit_tail_command,    &status_command,         &config_command,        &request_command,
-    &lint_command,
+    &drm_show_command,      &drm_set_command,        &drm_unset_command,     &policy_show_command,
+    &policy_set_command,    &policy_unset_command,   &audit_tail_command,    &status_command,
+    &config_command,        &request_command,        &lint_command,
 };
 
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof COMMANDS[0] };
@@ -87,6 +88,10 @@ static void print_help(const struct ctl_command *command)
     (void)printf("%s\n", command->summary);
     if (command->notes != NULL)
         (void)printf("\n%s\n", command->notes);
+    if (command->more != NULL) {
+        (void)printf("\n");
+        command->more(stdout);
+    }
     if (command->options.count > 0) {
         (void)printf("\nOptions:\n");
         options_print(&command->options, stdout);
