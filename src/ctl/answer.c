@@ -36,6 +36,10 @@ char *answer_decode(struct arena *arena, const char *base64, size_t *len)
 int answer_key(const struct cpix_content_key *key, unsigned char out[static CPIX_KEY_BYTES])
 {
     size_t len;
+    if (key->key != NULL) {
+        memcpy(out, key->key, CPIX_KEY_BYTES);
+        return 0;
+    }
     if (key->plain_value == NULL ||
         base64_decode(key->plain_value, strlen(key->plain_value), out, CPIX_KEY_BYTES, &len) != 0)
         return -1;

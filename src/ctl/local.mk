@@ -12,6 +12,7 @@ src_ctl_libctl_a_SOURCES = \
 	src/ctl/ctl.c src/ctl/ctl.h \
 	src/ctl/database.c src/ctl/database.h \
 	src/ctl/db.c \
+	src/ctl/describe.c src/ctl/describe.h \
 	src/ctl/file.c src/ctl/file.h \
 	src/ctl/htdigest.c src/ctl/htdigest.h \
 	src/ctl/kek.c src/ctl/kek.h \

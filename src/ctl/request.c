@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/failure.h"
 #include "ctl/commands.h"
+#include "ctl/describe.h"
 #include "ctl/file.h"
 #include "ctl/lint.h"
 #include "ctl/output.h"

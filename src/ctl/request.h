@@ -87,7 +87,8 @@ const struct cpix_placeholder *answer_field(const struct cpix_drm_system *system
                                             enum cpix_field field, const char *playlist);
 /* Decodes base64 into the arena with a zero byte after it. NULL when it is none. */
 char *answer_decode(struct arena *arena, const char *base64, size_t *len);
-/* Decodes the key of a ContentKey into 16 bytes. Returns 0, or -1 when it has none of that size. */
+/* The key of a ContentKey, opened or clear, as 16 bytes. Returns 0, or -1 when it has none of that
+ * size. */
 int answer_key(const struct cpix_content_key *key, unsigned char out[static CPIX_KEY_BYTES]);
 /* The value of an attribute of an HLS tag line, without quotes, "" when absent or too long. */
 void answer_hls_attribute(const char *line, const char *name, char *out, size_t size);
@@ -101,11 +102,7 @@ void answer_check(const struct cpix_document *asked, const struct cpix_document 
 
 /* --- request_show.c: telling about it -------------------------------------------------------- */
 
-/* The answer as JSON: keys by their fingerprints, and with reveal themselves. NULL when memory ran
- * out. Takes the reference to faults. */
-json_t *answer_describe(const struct cpix_document *got, enum speke_version version,
-                        struct arena *arena, bool reveal, json_t *faults);
-/* Prints that JSON as tables. Returns an enum ctl_exit. */
+/* Prints what answer_describe() gave as tables. Returns an enum ctl_exit. */
 int answer_print(const json_t *description, bool reveal);
 
 #endif

@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/failure.h"
 #include "base/secret.h"
+#include "ctl/describe.h"
 #include "ctl/request.h"
 
 #include <cmocka.h> /* after base/failure.h, as it makes a macro of "fail" */

@@ -110,17 +110,20 @@ static void test_every_document_has_the_faults_that_are_expected(void **state)
     assert_true(good > 0);
 }
 
-static void test_a_place_is_fit_for_a_terminal(void **state)
+static void test_the_version_is_guessed_from_the_root(void **state)
 {
-    static const char DOCUMENT[] = "<?xml version=\"1.0\"?>\n<am xmlns=\"urn:\xc2\x85x\"/>";
-    enum speke_version used;
+    static const struct {
+        const char *id, *version;
+        enum speke_version guess;
+    } CASES[] = {{"a", NULL, SPEKE_V1},     {NULL, NULL, SPEKE_V2_0},  {"a", "2.3", SPEKE_V2_0},
+                 {NULL, "2.3", SPEKE_V2_0}, {NULL, "2.4", SPEKE_V2_1}, {NULL, "9", SPEKE_V2_0}};
     (void)state;
-    json_t *faults = lint_document(DOCUMENT, sizeof DOCUMENT - 1, NULL, &used);
-    assert_int_equal(json_array_size(faults), 1);
-    const char *place = json_string_value(json_object_get(json_array_get(faults, 0), "place"));
-    assert_non_null(strstr(place, "am in namespace urn:\\x"));
-    assert_null(strstr(place, "\xc2\x85"));
-    json_decref(faults);
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        const struct cpix_document doc = {.id = CASES[i].id, .version_text = CASES[i].version};
+        print_message("  id %s, version %s\n", CASES[i].id != NULL ? CASES[i].id : "(none)",
+                      CASES[i].version != NULL ? CASES[i].version : "(none)");
+        assert_int_equal(lint_guess_version(&doc), CASES[i].guess);
+    }
 }
 
 static int set_up(void **state)
@@ -142,7 +145,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_document_has_the_faults_that_are_expected),
-        cmocka_unit_test(test_a_place_is_fit_for_a_terminal),
+        cmocka_unit_test(test_the_version_is_guessed_from_the_root),
     };
     return cmocka_run_group_tests_name("ctl_lint", tests, set_up, tear_down);
 }
