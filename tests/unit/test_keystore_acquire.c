@@ -151,12 +151,30 @@ static void test_odd_texts(void **state)
 
 /* --- racing --------------------------------------------------------------------------------- */
 
-enum { RACERS = 4, ROUNDS = 20, RACE_KEYS = 8 };
+enum { RACERS = 4, ROUNDS = 20, RACE_KEYS = 8, RACE_PERIODS = 6 };
 
 struct race {
     unsigned char keys[RACERS][ROUNDS][RACE_KEYS][KEYSTORE_KEY_BYTES];
     int created[RACERS];
 };
+
+/* Once more for keys that are there, with new periods: half of the racers name them in the other
+ * order. Only the periods can make them wait for each other now. */
+static int race_for_periods(struct keystore *ks, struct order *o, int number)
+{
+    static const char *const IDS[] = {"a", "b", "c", "d", "e", "f"};
+    struct keystore_period periods[RACE_PERIODS];
+    struct failure f;
+    for (int i = 0; i < RACE_PERIODS; i++)
+        periods[i] = (struct keystore_period){
+            .id = IDS[number % 2 == 0 ? i : RACE_PERIODS - 1 - i]};
+    o->details.periods = periods;
+    o->details.period_count = RACE_PERIODS;
+    if (order_run(ks, o, &f) == 0)
+        return 0;
+    (void)fprintf(stderr, "racer %d, periods: %s\n", number, f.cause);
+    return 1;
+}
 
 /* One process of its own, as a worker is. Half of them ask for the KIDs in the other order. */
 static int run_racer(struct race *race, int number, int start)
@@ -181,6 +199,8 @@ static int run_racer(struct race *race, int number, int start)
                    KEYSTORE_KEY_BYTES);
             race->created[number] += o->slots[i].created ? 1 : 0;
         }
+        if (race_for_periods(ks, o, number) != 0)
+            return 1;
         order_free(o);
     }
     keystore_free(ks);
@@ -217,8 +237,10 @@ static void test_race(void **state)
     assert_int_equal(created, ROUNDS * RACE_KEYS);
     assert_string_equal(query("SELECT count(*) FROM speke.content_key WHERE content_id ~ '^race'"),
                         "160");
+    assert_string_equal(query("SELECT count(*) FROM speke.v_period WHERE content_id ~ '^race'"),
+                        "120");
     assert_string_equal(query("SELECT count(*) FROM speke.audit_event WHERE content_id ~ '^race'"),
-                        "80");
+                        "160");
     assert_int_equal(munmap(race, sizeof *race), 0);
 }
 
