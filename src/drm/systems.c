@@ -94,7 +94,7 @@ static const struct drm_system SYSTEMS[] = {
     },
 };
 
-static_assert(sizeof SYSTEMS / sizeof SYSTEMS[0] == DRM_SYSTEMS);
+_Static_assert(sizeof SYSTEMS / sizeof SYSTEMS[0] == DRM_SYSTEMS, "DRM_SYSTEMS counts them");
 
 static const struct drm_system FROM_TEMPLATES = {
     .name = "other",

@@ -13,7 +13,7 @@
 
 enum { CONFIG_MAX = 32 * 1024 * 1024 }; /* a thousand settings of the largest size do not fit */
 
-static_assert(sizeof(enum playready_header) == sizeof(unsigned));
+_Static_assert(sizeof(enum playready_header) == sizeof(unsigned), "options are stored as unsigned");
 
 /* --- Defaults ------------------------------------------------------------------------------- */
 
