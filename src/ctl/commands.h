@@ -16,6 +16,6 @@ extern const struct ctl_command drm_show_command, drm_set_command, drm_unset_com
 extern const struct ctl_command policy_show_command, policy_set_command, policy_unset_command;
 extern const struct ctl_command status_command;
 extern const struct ctl_command config_command;
-extern const struct ctl_command request_command, lint_command;
+extern const struct ctl_command request_command, lint_command, show_command;
 
 #endif

@@ -32,6 +32,7 @@ src_ctl_libctl_a_SOURCES = \
 	src/ctl/request_plan.c \
 	src/ctl/request_show.c \
 	src/ctl/setting.c \
+	src/ctl/show.c \
 	src/ctl/status.c \
 	src/ctl/tenant.c
 

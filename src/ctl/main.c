@@ -18,7 +18,7 @@ static const struct ctl_command *const COMMANDS[] = {
     &client_passwd_command, &client_disable_command, &client_enable_command, &key_list_command,
     &drm_show_command,      &drm_set_command,        &drm_unset_command,     &policy_show_command,
     &policy_set_command,    &policy_unset_command,   &audit_tail_command,    &status_command,
-    &config_command,        &request_command,        &lint_command,
+    &config_command,        &request_command,        &lint_command,          &show_command,
 };
 
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof COMMANDS[0] };
