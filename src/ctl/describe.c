@@ -11,6 +11,7 @@
 #include "base/failure.h"
 #include "base/secret.h"
 #include "cpix/certificate.h"
+#include "ctl/open.h"
 #include "ctl/pssh.h"
 #include "ctl/request.h"
 #include "drm/drm.h"
@@ -369,4 +370,11 @@ json_t *answer_describe(const struct cpix_document *got, enum speke_version vers
         result = json_object_set(description, "faults", faults);
     json_decref(faults);
     return whole(description, result);
+}
+
+int answer_describe_opened(const struct opened *opened, json_t *description)
+{
+    return set(description, "opened",
+               json_pack("{s:I, s:I}", "recipient", (json_int_t)opened->delivery + 1,
+                         "macs_verified", (json_int_t)opened->macs));
 }

@@ -12,6 +12,7 @@
 #include "ctl/describe.h"
 #include "ctl/file.h"
 #include "ctl/lint.h"
+#include "ctl/open.h"
 #include "ctl/output.h"
 #include "ctl/password.h"
 #include "ctl/request.h"
@@ -31,7 +32,8 @@ struct run {
     struct arena arena;
     enum speke_version version;
     struct cpix_document asked;
-    bool asked_known; /* asked could be read */
+    bool asked_known;           /* asked could be read */
+    struct recipient recipient; /* of encrypted keys; no key: they come in the clear */
     struct buf body;
 };
 
@@ -59,12 +61,35 @@ static int load_document(struct run *r, const char *path)
     return CTL_DONE;
 }
 
+/* Makes or reads the key and certificate of encrypted delivery. A ready document holds its own
+ * certificates, so that the key is enough for it. */
+static int choose_recipient(struct run *r, bool ready)
+{
+    const char *key = option_value(r->args, "recipient-key");
+    const char *certificate = option_value(r->args, "recipient-cert");
+    const bool make = option_given(r->args, "encrypt");
+    char why[512];
+    int result = 0;
+    if (make && (ready || key != NULL || certificate != NULL))
+        return ctl_fail(CTL_USAGE, "--encrypt makes its own certificate, so it goes without "
+                                   "--send, --recipient-cert and --recipient-key");
+    if (certificate != NULL ? key == NULL || ready : key != NULL && !ready)
+        return ctl_fail(CTL_USAGE, "--recipient-cert and --recipient-key go together; with --send "
+                                   "--recipient-key alone");
+    if (make)
+        result = recipient_make(&r->recipient, why, sizeof why);
+    else if (key != NULL)
+        result = recipient_load(&r->recipient, key, certificate, why, sizeof why);
+    return result == 0 ? CTL_DONE : ctl_fail(CTL_FAILED, "%s", why);
+}
+
 static int make_document(struct run *r)
 {
     struct request_plan plan;
     int code = plan_read(r->args, &plan);
     if (code != CTL_DONE)
         return code;
+    plan.certificate = r->recipient.certificate;
     if (document_build(&plan, &r->arena, &r->asked) != 0)
         return ctl_fail_memory();
     cpix_write(&r->asked, &r->body);
@@ -196,15 +221,16 @@ static int tell_faults(const json_t *faults)
     return code;
 }
 
-static int show_answer(struct run *r, const struct cpix_document *got,
+static int show_answer(struct run *r, const struct cpix_document *got, const struct opened *opened,
                        const struct http_answer *answer, json_t *faults)
 {
     const bool reveal = option_given(r->args, "reveal");
     int code;
     json_t *description = answer_describe(got, r->version, &r->arena, reveal, json_incref(faults));
-    if (description == NULL)
-        return ctl_fail_memory();
-    if (option_given(r->args, "xml"))
+    if (description == NULL ||
+        (opened->keys != NULL && answer_describe_opened(opened, description) != 0))
+        code = ctl_fail_memory();
+    else if (option_given(r->args, "xml"))
         code = fwrite(answer->body.data, 1, answer->body.len, stdout) == answer->body.len &&
                        putchar('\n') != EOF
                    ? CTL_DONE
@@ -214,6 +240,41 @@ static int show_answer(struct run *r, const struct cpix_document *got,
     else
         code = answer_print(description, reveal);
     json_decref(description);
+    return code;
+}
+
+/* Opens what came encrypted. Returns 0, or -1 when memory ran out. */
+static int open_answer(struct run *r, struct cpix_document *got, struct opened *opened,
+                       json_t *faults)
+{
+    char why[512];
+    for (size_t i = 0; i < got->key_count; i++) {
+        if (got->keys[i].plain_value != NULL)
+            return json_array_append_new(
+                faults, json_string("keys came in the clear, asked was for encrypted ones"));
+    }
+    if (open_document(got, r->recipient.key, &r->arena, opened, why, sizeof why) == 0)
+        return 0;
+    return json_array_append_new(faults, json_sprintf("the keys cannot be opened: %s", why));
+}
+
+/* Looks at an answer that was read, and tells of it. */
+static int judge_answer(struct run *r, struct cpix_document *got, const struct http_answer *answer)
+{
+    struct opened opened = {0};
+    json_t *faults = json_array();
+    int code;
+    if (faults == NULL || check_headers(r, answer, faults) != 0 ||
+        (r->recipient.key != NULL && open_answer(r, got, &opened, faults) != 0)) {
+        code = ctl_fail_memory();
+    } else {
+        answer_check(r->asked_known ? &r->asked : NULL, got, r->version, &r->arena, faults);
+        code = show_answer(r, got, &opened, answer, faults);
+        if (code == CTL_DONE)
+            code = tell_faults(faults);
+    }
+    opened_free(&opened, got);
+    json_decref(faults);
     return code;
 }
 
@@ -231,17 +292,7 @@ static int take_answer(struct run *r, const struct http_answer *answer)
     if (cpix_read(answer->body.data, answer->body.len, &CPIX_DEFAULT_LIMITS, &r->arena, &got, &f) !=
         0)
         return ctl_fail(CTL_FAILED, "the answer is no CPIX document: %s", f.text);
-    json_t *faults = json_array();
-    if (faults == NULL || check_headers(r, answer, faults) != 0) {
-        json_decref(faults);
-        return ctl_fail_memory();
-    }
-    answer_check(r->asked_known ? &r->asked : NULL, &got, r->version, &r->arena, faults);
-    int code = show_answer(r, &got, answer, faults);
-    if (code == CTL_DONE)
-        code = tell_faults(faults);
-    json_decref(faults);
-    return code;
+    return judge_answer(r, &got, answer);
 }
 
 static int exchange(struct run *r)
@@ -273,13 +324,16 @@ static int run_request(struct ctl *ctl, const struct ctl_arguments *args)
     cpix_setup();
     arena_init(&r.arena, ARENA_MAX);
     buf_init(&r.body, DOCUMENT_MAX);
-    int code = send != NULL ? load_document(&r, send) : make_document(&r);
+    int code = choose_recipient(&r, send != NULL);
+    if (code == CTL_DONE)
+        code = send != NULL ? load_document(&r, send) : make_document(&r);
     if (code == CTL_DONE && option_given(args, "request-only"))
         code = fwrite(r.body.data, 1, r.body.len, stdout) == r.body.len && putchar('\n') != EOF
                    ? CTL_DONE
                    : CTL_FAILED; /* main() says why */
     else if (code == CTL_DONE)
         code = exchange(&r);
+    recipient_free(&r.recipient);
     buf_free(&r.body);
     arena_free(&r.arena);
     return code;
@@ -296,6 +350,9 @@ static const struct ctl_option OPTION_ROWS[] = {
     {"random-kid", '\0', NULL, "new KIDs each time, not derived from the content id"},
     {"iv", '\0', "BASE64", "explicitIV of 16 bytes for every key"},
     {"smooth", '\0', NULL, "ask PlayReady for its Smooth Streaming header as well"},
+    {"encrypt", '\0', NULL, "ask for encrypted keys with a certificate that is made for it"},
+    {"recipient-cert", '\0', "FILE", "the same with this certificate in PEM form"},
+    {"recipient-key", '\0', "FILE", "its private key, which the keys are opened with"},
     {"send", '\0', "FILE", "send this document instead of one made from the above"},
     {"request-only", '\0', NULL, "print the document and send nothing"},
     {"user", 'u', "NAME", "user; else $SPEKE_USER"},

@@ -31,9 +31,10 @@ struct request_plan {
     size_t key_count;
     const struct drm_system *systems[REQUEST_SYSTEMS_MAX];
     size_t system_count;
-    const char *period; /* index, NULL for VOD */
-    const char *iv;     /* base64, NULL to let the provider make one */
-    bool smooth;        /* ask for the header of Smooth Streaming as well */
+    const char *period;      /* index, NULL for VOD */
+    const char *iv;          /* base64, NULL to let the provider make one */
+    bool smooth;             /* ask for the header of Smooth Streaming as well */
+    const char *certificate; /* base64 of DER: whom to encrypt the keys for; NULL for clear keys */
 };
 
 /* Reads a SPEKE version. Returns 0 or -1. */

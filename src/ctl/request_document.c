@@ -223,6 +223,20 @@ static int build_rules(const struct request_plan *plan, struct arena *arena,
     return 0;
 }
 
+static int build_delivery(const struct request_plan *plan, struct arena *arena,
+                          struct cpix_document *doc)
+{
+    if (plan->certificate == NULL)
+        return 0;
+    doc->deliveries = arena_array(arena, 1, sizeof doc->deliveries[0]);
+    if (doc->deliveries == NULL)
+        return -1;
+    doc->deliveries[0] = (struct cpix_delivery){.id = "spekectl", .certificate = plan->certificate};
+    doc->delivery_count = 1;
+    doc->delivery_list.occurrences = 1;
+    return 0;
+}
+
 int document_build(const struct request_plan *plan, struct arena *arena, struct cpix_document *out)
 {
     *out = (struct cpix_document){.version = plan->version};
@@ -232,8 +246,9 @@ int document_build(const struct request_plan *plan, struct arena *arena, struct 
         out->content_id = plan->content_id;
         out->version_text = plan->version == SPEKE_V2_1 ? "2.4" : "2.3";
     }
-    if (build_keys(plan, arena, out) != 0 || build_systems(plan, arena, out) != 0 ||
-        build_period(plan, arena, out) != 0 || build_rules(plan, arena, out) != 0)
+    if (build_delivery(plan, arena, out) != 0 || build_keys(plan, arena, out) != 0 ||
+        build_systems(plan, arena, out) != 0 || build_period(plan, arena, out) != 0 ||
+        build_rules(plan, arena, out) != 0)
         return -1;
     return 0;
 }

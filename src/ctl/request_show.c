@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
+#include "base/printable.h"
 #include "ctl/ctl.h"
 #include "ctl/output.h"
 #include "ctl/request.h"
@@ -86,6 +88,43 @@ static int print_systems(const json_t *systems, struct buf *out)
     return result;
 }
 
+static void put_extra(struct buf *out, const char *whose, const char *kid, const char *what,
+                      const json_t *value)
+{
+    char text[1024];
+    if (!json_is_string(value))
+        return;
+    (void)printable(text, sizeof text, json_string_value(value));
+    buf_printf(out, "%s %s of %s%s%s\n", what, text, whose, whose[0] != '\0' ? " for KID " : "KID ",
+               kid != NULL ? kid : "(none)");
+}
+
+/* What SPEKE v2.1 has beside keys and signalling, and how the keys came. */
+static void print_extras(const json_t *description, struct buf *out)
+{
+    size_t i;
+    json_t *o;
+    const json_t *opened = json_object_get(description, "opened");
+    json_array_foreach(json_object_get(description, "keys"), i, o)
+    {
+        const char *kid = json_string_value(json_object_get(o, "kid"));
+        put_extra(out, "", kid, "HDCP-LEVEL", json_object_get(o, "hdcp_level"));
+        put_extra(out, "", kid, "OutputProtection", json_object_get(o, "hdcp_output_protection"));
+    }
+    json_array_foreach(json_object_get(description, "systems"), i, o)
+    {
+        const char *kid = json_string_value(json_object_get(o, "kid"));
+        const char *system = json_string_value(json_object_get(o, "system"));
+        put_extra(out, system, kid, "robustness", json_object_get(o, "robustness"));
+        put_extra(out, system, kid, "ALLOWED-CPC", json_object_get(o, "hls_allowed_cpc"));
+    }
+    if (opened != NULL)
+        buf_printf(out,
+                   "the keys came encrypted: %" JSON_INTEGER_FORMAT
+                   " MACs verified, all keys opened\n",
+                   json_integer_value(json_object_get(opened, "macs_verified")));
+}
+
 int answer_print(const json_t *description, bool reveal)
 {
     struct buf text;
@@ -104,7 +143,9 @@ int answer_print(const json_t *description, bool reveal)
     else
         table_format(&text, CTL_COLUMNS(KEY_COLUMNS), keys, true, terminal_width());
     buf_putc(&text, '\n');
-    if (print_systems(json_object_get(description, "systems"), &text) != 0 || !buf_ok(&text))
+    const int printed = print_systems(json_object_get(description, "systems"), &text);
+    print_extras(description, &text);
+    if (printed != 0 || !buf_ok(&text))
         code = ctl_fail_memory();
     else if (fwrite(text.data, 1, text.len, stdout) != text.len)
         code = CTL_FAILED; /* main() says why */

@@ -266,10 +266,7 @@ static int tell(struct run *r)
                            : json_object_set_new(
                                  d, "kind", json_string(is_answer(&r->doc) ? "answer" : "request"));
     if (result == 0 && r->opened.keys != NULL)
-        result = json_object_set_new(d, "opened",
-                                     json_pack("{s:I, s:I}", "recipient",
-                                               (json_int_t)r->opened.delivery + 1, "macs_verified",
-                                               (json_int_t)r->opened.macs));
+        result = answer_describe_opened(&r->opened, d);
     int code;
     if (result != 0)
         code = ctl_fail_memory();
