@@ -287,7 +287,9 @@ int template_put(struct buf *b, enum template_use use, const char *template,
             return fail_internal(f, "template \"%s\": %s", template, why);
         }
     }
-    if (use == TEMPLATE_URI && buf_ok(b) && !text_quotable(b->data + start, b->len - start))
+    /* Of an empty template an empty buffer stays without data. */
+    if (use == TEMPLATE_URI && buf_ok(b) && b->len > start &&
+        !text_quotable(b->data + start, b->len - start))
         return fail_internal(f, "template \"%s\": the result is no text that can stand in quotes",
                              template);
     return 0;
