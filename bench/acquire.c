@@ -12,8 +12,8 @@ static const Oid TYPES[] = {OID_INT8,       OID_INT4,        OID_INT4,        OI
                             OID_TEXT,       OID_TEXT,        OID_TEXT,        OID_UUID_ARRAY,
                             OID_TEXT_ARRAY, OID_BYTEA_ARRAY, OID_BYTEA_ARRAY, OID_INT4,
                             OID_UUID_ARRAY, OID_TEXT_ARRAY,  OID_TEXT_ARRAY,  OID_TEXT_ARRAY,
-                            OID_TEXT_ARRAY, OID_TEXT_ARRAY,  OID_TEXT_ARRAY,  OID_UUID_ARRAY,
-                            OID_INT4_ARRAY, OID_BYTEA_ARRAY, OID_TEXT_ARRAY};
+                            OID_TEXT_ARRAY, OID_TEXT_ARRAY,  OID_TEXT_ARRAY,  OID_INT4_ARRAY,
+                            OID_UUID_ARRAY, OID_BYTEA_ARRAY, OID_TEXT_ARRAY};
 enum { TYPE_COUNT = sizeof TYPES / sizeof TYPES[0] };
 
 static const char CALL[] =
@@ -69,7 +69,7 @@ void acquire_close(struct acquire *a)
 static void put_none(struct params *p)
 {
     static const uint32_t ELEMENTS[] = {OID_TEXT, OID_TEXT, OID_TEXT, OID_TEXT,  OID_TEXT,
-                                        OID_TEXT, OID_UUID, OID_INT4, OID_BYTEA, OID_TEXT};
+                                        OID_TEXT, OID_INT4, OID_UUID, OID_BYTEA, OID_TEXT};
     for (size_t i = 0; i < sizeof ELEMENTS / sizeof ELEMENTS[0]; i++) {
         params_array(p, ELEMENTS[i], 0);
         params_array_end(p);

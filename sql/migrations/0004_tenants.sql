@@ -188,34 +188,31 @@ COMMENT ON COLUMN speke.content_period.end_offset IS 'ContentKeyPeriod@endOffset
 COMMENT ON COLUMN speke.content_period.kids IS
     'The keys that usage rules tie to the period, in the order of their KIDs';
 
-CREATE FUNCTION speke.kids_of_period(p_place integer, p_kids uuid[], p_places integer[])
-RETURNS uuid[]
+CREATE FUNCTION speke.kids_in_order(p_kids uuid[]) RETURNS uuid[]
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, speke, pg_temp
 AS $$
 BEGIN
-    RETURN ARRAY(SELECT DISTINCT tied.kid
-                   FROM unnest(p_kids, p_places) AS tied (kid, place)
-                  WHERE tied.place = p_place
-                  ORDER BY tied.kid);
+    RETURN ARRAY(SELECT DISTINCT k.kid FROM unnest(p_kids) AS k (kid) ORDER BY k.kid);
 END
 $$;
-COMMENT ON FUNCTION speke.kids_of_period IS
-    'The KIDs of one period, in their order and without repetition; for note_periods()';
+COMMENT ON FUNCTION speke.kids_in_order IS
+    'KIDs in their order and without repetition; for note_periods()';
 
 CREATE FUNCTION speke.note_periods(
     p_client_id integer, p_tenant_id integer, p_content_id text, p_digest bytea,
     p_ids text[], p_indexes text[], p_starts text[], p_ends text[], p_start_offsets text[],
-    p_end_offsets text[], p_kids uuid[], p_places integer[])
+    p_end_offsets text[], p_kid_counts integer[], p_kids uuid[])
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, speke, pg_temp
 AS $$
 DECLARE
     v_place integer := 1;
+    v_kids  integer := 0; -- those of the periods before
 BEGIN
     IF cardinality(p_ids) <> ANY (ARRAY[cardinality(p_indexes), cardinality(p_starts),
                                         cardinality(p_ends), cardinality(p_start_offsets),
-                                        cardinality(p_end_offsets)])
-       OR cardinality(p_kids) <> cardinality(p_places) THEN
+                                        cardinality(p_end_offsets), cardinality(p_kid_counts)])
+    THEN
         RAISE EXCEPTION 'acquire: lists of different lengths'
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
@@ -231,11 +228,17 @@ BEGIN
             AND c.period_digest = speke.period_digest(
                     p_ids[v_place], p_indexes[v_place], p_starts[v_place], p_ends[v_place],
                     p_start_offsets[v_place], p_end_offsets[v_place],
-                    speke.kids_of_period(v_place, p_kids, p_places));
+                    speke.kids_in_order(p_kids[v_kids + 1 : v_kids + p_kid_counts[v_place]]));
         EXIT WHEN NOT FOUND;
+        v_kids := v_kids + p_kid_counts[v_place];
         v_place := v_place + 1;
     END LOOP;
 
+    IF (SELECT sum(n) IS DISTINCT FROM cardinality(p_kids) OR min(n) < 0
+          FROM unnest(p_kid_counts) AS n) THEN
+        RAISE EXCEPTION 'acquire: periods with other numbers of KIDs than there are'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     -- In the order of the index: two requests with the same new periods wait for each other and
     -- never in a circle.
     INSERT INTO speke.content_period
@@ -246,16 +249,19 @@ BEGIN
                                p.kids) AS period_digest,
            p_content_id, p.id, p.index, p.start, p.end, p.start_offset, p.end_offset, p.kids
       FROM (SELECT named.*,
-                   speke.kids_of_period(named.place::integer, p_kids, p_places) AS kids
-              FROM unnest(p_ids, p_indexes, p_starts, p_ends, p_start_offsets, p_end_offsets)
+                   speke.kids_in_order(p_kids[sum(kid_count) OVER (ORDER BY place) - kid_count + 1
+                                              : sum(kid_count) OVER (ORDER BY place)]) AS kids
+              FROM unnest(p_ids, p_indexes, p_starts, p_ends, p_start_offsets, p_end_offsets,
+                          p_kid_counts)
                    WITH ORDINALITY
-                   AS named (id, index, start, "end", start_offset, end_offset, place)) AS p
+                   AS named (id, index, start, "end", start_offset, end_offset, kid_count,
+                             place)) AS p
      ORDER BY period_digest
     ON CONFLICT ON CONSTRAINT content_period_identity DO NOTHING;
 END
 $$;
 COMMENT ON FUNCTION speke.note_periods IS
-    'Keeps those periods that the content does not have yet; for acquire(). p_kids[n] belongs to the period with number p_places[n], counted from 1';
+    'Keeps those periods that the content does not have yet; for acquire(). The first p_kid_counts[1] of p_kids belong to the first period, the next p_kid_counts[2] to the second and so on';
 
 
 -- Recipients --------------------------------------------------------------------------------------
@@ -278,7 +284,7 @@ CREATE FUNCTION speke.acquire(
     p_systems uuid[],
     p_period_ids text[], p_period_indexes text[], p_period_starts text[], p_period_ends text[],
     p_period_start_offsets text[], p_period_end_offsets text[],
-    p_period_kids uuid[], p_period_places integer[],
+    p_period_kid_counts integer[], p_period_kids uuid[],
     p_recipient_fingerprints bytea[], p_recipient_subjects text[])
 RETURNS TABLE (sealed bytea, kek_version integer, explicit_iv bytea, scheme text, created boolean)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, speke, pg_temp
@@ -393,15 +399,15 @@ BEGIN
         PERFORM speke.note_periods(p_client_id, p_tenant_id, p_content_id, v_digest,
                                    p_period_ids, p_period_indexes, p_period_starts,
                                    p_period_ends, p_period_start_offsets,
-                                   p_period_end_offsets, p_period_kids, p_period_places);
+                                   p_period_end_offsets, p_period_kid_counts, p_period_kids);
     END IF;
 END
 $$;
 COMMENT ON FUNCTION speke.acquire(
     bigint, integer, integer, text, text, text, text, uuid[], text[],
-    bytea[], bytea[], integer, uuid[], text[], text[], text[], text[], text[], text[], uuid[],
-    integer[], bytea[], text[]) IS
-    'Gives out the keys of one content, one row for each KID in the order asked, writes the audit row, and keeps the periods that are new. Makes missing keys from the candidates; without candidates (an empty p_sealed) the row of a missing key is NULL, and when none exists there are no rows. p_period_kids[n] belongs to the period with number p_period_places[n]. SK001: the configuration changed';
+    bytea[], bytea[], integer, uuid[], text[], text[], text[], text[], text[], text[], integer[],
+    uuid[], bytea[], text[]) IS
+    'Gives out the keys of one content, one row for each KID in the order asked, writes the audit row, and keeps the periods that are new. Makes missing keys from the candidates; without candidates (an empty p_sealed) the row of a missing key is NULL, and when none exists there are no rows. The first p_period_kid_counts[1] of p_period_kids belong to the first period and so on. SK001: the configuration changed';
 
 -- For the previous version of the program.
 CREATE OR REPLACE FUNCTION speke.acquire(
@@ -480,7 +486,7 @@ BEGIN
         GRANT EXECUTE ON FUNCTION speke.client_configuration TO speke_service;
         GRANT EXECUTE ON FUNCTION speke.acquire(
             bigint, integer, integer, text, text, text, text, uuid[], text[], bytea[], bytea[],
-            integer, uuid[], text[], text[], text[], text[], text[], text[], uuid[], integer[],
+            integer, uuid[], text[], text[], text[], text[], text[], text[], integer[], uuid[],
             bytea[], text[])
             TO speke_service;
         GRANT EXECUTE ON FUNCTION speke.setting_set, speke.setting_unset TO speke_operator;

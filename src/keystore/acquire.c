@@ -16,8 +16,8 @@ static const Oid TYPES[] = {OID_INT8,       OID_INT4,        OID_INT4,        OI
                             OID_TEXT,       OID_TEXT,        OID_TEXT,        OID_UUID_ARRAY,
                             OID_TEXT_ARRAY, OID_BYTEA_ARRAY, OID_BYTEA_ARRAY, OID_INT4,
                             OID_UUID_ARRAY, OID_TEXT_ARRAY,  OID_TEXT_ARRAY,  OID_TEXT_ARRAY,
-                            OID_TEXT_ARRAY, OID_TEXT_ARRAY,  OID_TEXT_ARRAY,  OID_UUID_ARRAY,
-                            OID_INT4_ARRAY, OID_BYTEA_ARRAY, OID_TEXT_ARRAY};
+                            OID_TEXT_ARRAY, OID_TEXT_ARRAY,  OID_TEXT_ARRAY,  OID_INT4_ARRAY,
+                            OID_UUID_ARRAY, OID_BYTEA_ARRAY, OID_TEXT_ARRAY};
 static const struct statement ACQUIRE = {
     .name = "acquire",
     .sql = "SELECT sealed, kek_version, explicit_iv, scheme, created "
@@ -141,18 +141,16 @@ static void put_periods(struct params *p, const struct keystore_details *d)
         }
         params_array_end(p);
     }
-    for (size_t i = 0; i < d->period_count; i++)
+    params_array(p, OID_INT4, d->period_count);
+    for (size_t i = 0; i < d->period_count; i++) {
         kids += d->periods[i].kid_count;
+        params_item_int4(p, (int32_t)d->periods[i].kid_count);
+    }
+    params_array_end(p);
     params_array(p, OID_UUID, kids);
     for (size_t i = 0; i < d->period_count; i++) {
         for (size_t k = 0; k < d->periods[i].kid_count; k++)
             params_item(p, d->periods[i].kids[k].bytes, UUID_BYTES);
-    }
-    params_array_end(p);
-    params_array(p, OID_INT4, kids);
-    for (size_t i = 0; i < d->period_count; i++) {
-        for (size_t k = 0; k < d->periods[i].kid_count; k++)
-            params_item_int4(p, (int32_t)i + 1);
     }
     params_array_end(p);
 }

@@ -203,8 +203,8 @@ SET LOCAL ROLE :operator;
 SELECT speke.client_set_enabled('red-1', true) \g /dev/null
 SET LOCAL ROLE :service;
 SELECT is(pg_temp.give_periods('rotating', pg_temp.kids(1, 2), ARRAY['p1', 'p2'],
-                               ARRAY['2026-01-01T00:00:00Z', NULL], pg_temp.kids(2, 1, 1, 2),
-                               ARRAY[1, 1, 2, 1]), 2::bigint, 'keys of two periods');
+                               ARRAY['2026-01-01T00:00:00Z', NULL], ARRAY[3, 1],
+                               pg_temp.kids(2, 1, 2, 1)), 2::bigint, 'keys of two periods');
 RESET ROLE;
 SELECT set_eq('SELECT * FROM pg_temp.periods',
               $$ VALUES ('rotating', 'p1', '2026-01-01T00:00:00Z', pg_temp.kids(1, 2), 'red-1'),
@@ -219,22 +219,26 @@ CREATE FUNCTION pg_temp.periods_scanned() RETURNS bigint LANGUAGE sql AS $$
 SELECT pg_temp.periods_written() AS written, pg_temp.periods_scanned() AS scanned \gset
 SET LOCAL ROLE :service;
 SELECT is(pg_temp.give_periods('rotating', pg_temp.kids(1, 2), ARRAY['p2', 'p1', 'p2'],
-                               ARRAY[NULL, '2026-01-01T00:00:00Z', NULL], pg_temp.kids(1, 2, 1, 1),
-                               ARRAY[1, 2, 2, 3]), 2::bigint, 'the same again, in another order');
+                               ARRAY[NULL, '2026-01-01T00:00:00Z', NULL], ARRAY[1, 2, 1],
+                               pg_temp.kids(1, 2, 1, 1)), 2::bigint, 'the same again, in another order');
 SELECT is(pg_temp.give_periods('rotating', pg_temp.kids(1), '{}', '{}', '{}', '{}'), 1::bigint,
           'and without periods');
-SELECT throws_ok($$ SELECT pg_temp.give_periods('rotating', pg_temp.kids(1), '{p1}', '{}', '{}', '{}') $$,
+SELECT throws_ok($$ SELECT pg_temp.give_periods('rotating', pg_temp.kids(1), '{p1}', '{}', '{0}', '{}') $$,
                  '22023', NULL, 'a start for each period');
-SELECT throws_ok($$ SELECT pg_temp.give_periods('rotating', pg_temp.kids(1), '{p1}', '{NULL}', '{}', '{1}') $$,
-                 '22023', NULL, 'a KID for each place');
-SELECT is(pg_temp.give_periods('nothing', pg_temp.kids(1), '{p1}', '{NULL}', '{}', '{}', '{}', '{}', false),
+SELECT throws_ok($$ SELECT pg_temp.give_periods('rotating', pg_temp.kids(1), '{p1}', '{NULL}', '{}', '{}') $$,
+                 '22023', NULL, 'a number of KIDs for each period');
+SELECT throws_ok(format($$ SELECT pg_temp.give_periods('rotating', pg_temp.kids(1), '{x,y}', '{NULL,NULL}',
+                                                       %L, pg_temp.kids(1)) $$, counts),
+                 '22023', NULL, 'and KIDs in these numbers: ' || counts)
+  FROM unnest(ARRAY['{1,1}', '{0,0}', '{2,-1}', '{-1,2}', '{NULL,0}']) AS counts;
+SELECT is(pg_temp.give_periods('nothing', pg_temp.kids(1), '{p1}', '{NULL}', '{0}', '{}', '{}', '{}', false),
           0::bigint, 'nothing given out');
 RESET ROLE;
 SELECT is(pg_temp.periods_written(), :written::bigint, 'write nothing');
 SELECT is(pg_temp.periods_scanned(), :scanned::bigint, 'and do not search the table');
 SET LOCAL ROLE :service;
-SELECT is(pg_temp.give_periods('rotating', pg_temp.kids(1, 2), '{p2,p2,p2}', ARRAY['', NULL, NULL],
-                               pg_temp.kids(1, 2, 1), '{1,2,3}'), 2::bigint,
+SELECT is(pg_temp.give_periods('rotating', pg_temp.kids(1, 2), '{p2,p2,p2}', ARRAY['', NULL, NULL], '{1,1,1}',
+                               pg_temp.kids(1, 2, 1)), 2::bigint,
           'an empty start, and another key');
 RESET ROLE;
 SELECT set_eq('SELECT period_start, kids FROM pg_temp.periods WHERE period_id = ''p2''',

@@ -6,7 +6,7 @@ SELECT * FROM no_plan();
 \ir lib/acquire.psql
 
 SET LOCAL ROLE :service;
-SELECT pg_temp.give_periods('channel', pg_temp.kids(1), '{p}', '{2026}', pg_temp.kids(1), '{1}',
+SELECT pg_temp.give_periods('channel', pg_temp.kids(1), '{p}', '{2026}', '{1}', pg_temp.kids(1),
                             ARRAY[sha256('der')], '{CN=packager}') \g /dev/null
 RESET ROLE;
 SET LOCAL ROLE :operator;
