@@ -274,6 +274,35 @@ static void test_periods(void **state)
     order_free(again);
 }
 
+/* As many as a document may have, all with all of its keys. */
+static void test_many_periods(void **state)
+{
+    enum { PERIODS = 1000, PERIOD_KEYS = 64 };
+    static struct keystore_period periods[PERIODS];
+    static struct uuid kids[PERIOD_KEYS];
+    static char indexes[PERIODS][8];
+    struct order *o = order_new("red-1", "many periods", 1, PERIOD_KEYS);
+    for (size_t i = 0; i < PERIOD_KEYS; i++)
+        kids[i] = o->slots[PERIOD_KEYS - 1 - i].kid;
+    for (size_t i = 0; i < PERIODS; i++) {
+        (void)snprintf(indexes[i], sizeof indexes[i], "%zu", i);
+        periods[i] = (struct keystore_period){
+            .index = indexes[i], .kids = kids, .kid_count = PERIOD_KEYS};
+    }
+    o->details.periods = periods;
+    o->details.period_count = PERIODS;
+    const int64_t begun = now_ms();
+    expect_keys(*state, o);
+    const int64_t made = now_ms();
+    expect_keys(*state, o);
+    print_message("%d periods: %lld ms, again %lld ms\n", PERIODS, (long long)(made - begun),
+                  (long long)(now_ms() - made));
+    assert_string_equal(query("SELECT count(*) FROM speke.v_period "
+                              "WHERE content_id = 'many periods' AND cardinality(kids) = 64"),
+                        "1000");
+    order_free(o);
+}
+
 static void test_recipients(void **state)
 {
     enum { MANY = 1000 };
@@ -314,6 +343,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_stale_is_nothing_else, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_nobody_identified, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_periods, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_many_periods, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_recipients, set_up, tear_down),
     };
     int status = fixture_start();
