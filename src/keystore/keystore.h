@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The key store: PostgreSQL and the keyring. KIDs in, keys out, in one transaction with the audit
- * row (decisions D3 to D6). One struct keystore a process, one request at a time. */
+ * row (decisions D3 to D6). One struct keystore a process, one request at a time. Each call waits
+ * for the database no longer than the setting database_timeout. */
 #ifndef KEYSTORE_KEYSTORE_H
 #define KEYSTORE_KEYSTORE_H
 
