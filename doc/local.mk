@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-dist_man_MANS += doc/speke.fcgi.8 doc/speke.conf.5 doc/spekectl.1
+dist_man_MANS += doc/speke.fcgi.8 doc/speke.conf.5 doc/speke-tenant.5 doc/spekectl.1
 
 # Units for systemd, as examples: nothing is enabled by an installation.
 systemdexamplesdir = $(pkgdatadir)/examples/systemd

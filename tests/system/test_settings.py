@@ -5,6 +5,7 @@ import base64
 import datetime
 import json
 import os
+import re
 import uuid
 
 import pytest
@@ -17,6 +18,7 @@ from harness import documents as d
 from harness.answers import check_v2
 from harness.http import at_once
 from harness.signalling import parse_hls_tag, parse_playready_object, parse_pssh
+from harness.site import TOP
 
 IRDETO = "80a6be7e-1448-4c37-9e70-d5aebe04c8d2"
 MARLIN = "5e629af5-38da-4063-8977-97ffbd9902d4"
@@ -579,3 +581,22 @@ def test_a_setting_that_got_in_another_way_stops_the_tenant(tuned):
         tuned.site.query("SELECT speke.setting_unset('tuned', NULL, 'no_such_setting')")
         tuned.site.query("COMMIT")
     assert tuned.get(d.simple_v2())
+
+
+def test_the_manual_page_knows_every_setting(tenant_site):
+    """With its default and its example, as the help has them."""
+    with open(os.path.join(TOP, "doc", "speke-tenant.5"), encoding="utf-8") as page:
+        text = page.read().replace("\\(dq", '"').replace("\\&", "").replace("\\e", "\\")
+    count = 0
+    for family in ("drm", "policy"):
+        shown = tenant_site.ctl(family, "set", "--help").stdout
+        for name, default, example in re.findall(
+            r"^  (\w+)(?:  \(.*\))?\n      .*\n      .*; default (.*)\n      example: (.*)$",
+            shown,
+            re.MULTILINE,
+        ):
+            count += 1
+            item = [part for part in text.split(".It Cm ") if re.match(rf"{name}\b", part)]
+            default = f".Ql {default[1:-1]} ." if default != "none" else "Default: none."
+            assert any(default in part and f".Dl {example}" in part for part in item), name
+    assert count > 30
