@@ -23,13 +23,9 @@ class NotMeasured(Exception):
 
 @dataclass
 class Rule:
-    number: int
+    name: str
     says: str
     measure: object
-
-    @property
-    def name(self):
-        return f"R{self.number}"
 
 
 @dataclass
@@ -70,7 +66,7 @@ def rule(number, says):
 
     def register(measure):
         assert number not in RULES, f"R{number} twice"
-        RULES[number] = Rule(number, says, measure)
+        RULES[number] = Rule(f"R{number}", says, measure)
         return measure
 
     return register
