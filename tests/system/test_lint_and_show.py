@@ -280,6 +280,26 @@ def test_show_says_why_keys_cannot_be_opened(ctl, people, tmp_path):
     assert "The root element is not CPIX" in ctl("show", "-", stdin="<cpix", code=FAILED).stderr
 
 
+def test_show_decodes_boxes_headers_and_lines_of_a_real_answer(ctl, site, tmp_path):
+    web, path = site.web("lighttpd", "digest"), str(tmp_path / "answer.xml")
+    ctl("request", f"{web.base}/v2.0/copyProtection", "--content-id", "shown", "--preset", "SHARED", "--smooth",
+        "--user", "encoder", "--ca", site.authority.ca_file, "--save", path, SPEKE_PASSWORD=site.password["encoder"],
+        )  # fmt: skip
+    text = ctl("show", path, "--reveal").stdout
+    ((kid, key),) = site.stored_keys("shown").items()
+    assert f"{kid}  ALL     cbcs    {key.hex()}" in text and "answer" in text
+    for line in ("#EXT-X-KEY:METHOD=SAMPLE-AES,", "#EXT-X-SESSION-KEY:METHOD=SAMPLE-AES,", "VideoFilter, AudioFilter"):
+        assert line in text
+    assert text.count('<WRMHEADER xmlns="http://schemas.microsoft.com/DRM/2007/03/PlayReadyHeader"') == 2
+    assert re.search(r"PSSH +version 0, \d+ bytes, system edef8ba9-79d6-4ace-a3c8-27dcd51d21ed", text)
+    shown = json.loads(ctl("--json", "show", path).stdout)
+    assert shown["kind"] == "answer" and shown["content_id"] == "shown" and "opened" not in shown
+    boxes = {s["system"]: s["pssh"]["boxes"] for s in shown["systems"] if s.get("pssh")}
+    assert set(boxes) == {"widevine", "playready"}
+    assert all(box["kids"] == [kid] for (box,) in boxes.values())
+    assert boxes["widevine"][0]["protection_scheme"] == "cbcs"
+
+
 # --- request ---------------------------------------------------------------------------------------
 
 
