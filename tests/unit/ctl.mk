@@ -4,6 +4,7 @@ ctl_tests = \
 	tests/unit/test_ctl_file \
 	tests/unit/test_ctl_htdigest \
 	tests/unit/test_ctl_lint \
+	tests/unit/test_ctl_open \
 	tests/unit/test_ctl_options \
 	tests/unit/test_ctl_output \
 	tests/unit/test_ctl_preset \
@@ -34,6 +35,10 @@ tests_unit_test_ctl_htdigest_LDADD = $(ctl_test_libraries)
 tests_unit_test_ctl_lint_SOURCES = tests/unit/test_ctl_lint.c
 tests_unit_test_ctl_lint_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_ctl_lint_LDADD = $(ctl_test_libraries)
+
+tests_unit_test_ctl_open_SOURCES = tests/unit/test_ctl_open.c
+tests_unit_test_ctl_open_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_ctl_open_LDADD = $(ctl_test_libraries)
 
 tests_unit_test_ctl_options_SOURCES = tests/unit/test_ctl_options.c
 tests_unit_test_ctl_options_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
