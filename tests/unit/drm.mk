@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 drm_tests = \
 	tests/unit/test_drm_systems \
+	tests/unit/test_drm_templates \
 	tests/unit/test_drm_text \
 	tests/unit/test_drm_values \
 	tests/unit/test_drm_vectors
@@ -30,4 +31,10 @@ tests_unit_test_drm_values_LDADD = src/drm/libdrm.a src/base/libbase.a $(CMOCKA_
 tests_unit_test_drm_vectors_SOURCES = tests/unit/test_drm_vectors.c
 tests_unit_test_drm_vectors_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_drm_vectors_LDADD = src/drm/libdrm.a src/base/libbase.a $(CMOCKA_LIBS) \
+	$(OPENSSL_LIBS)
+
+tests_unit_test_drm_templates_SOURCES = tests/unit/test_drm_templates.c \
+	tests/unit/test_drm_fixture.c tests/unit/test_drm_fixture.h
+tests_unit_test_drm_templates_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_drm_templates_LDADD = src/drm/libdrm.a src/base/libbase.a $(CMOCKA_LIBS) \
 	$(OPENSSL_LIBS)

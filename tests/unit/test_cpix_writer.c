@@ -245,6 +245,43 @@ static void foreign_names_are_echoed_with_their_namespace(void **state)
         "</cpix:ContentKeyUsageRule>\n</cpix:ContentKeyUsageRuleList>\n</cpix:CPIX>\n");
 }
 
+/* HDCPData before Data, as the schema of CPIX 2.4 has it; SPEKE v2.0 knows none of these. */
+static void what_v21_adds_stands_in_v21_alone(void **state)
+{
+    struct fixture *x = *state;
+    fixture_read_well(x,
+                      fixture_edit(FIXTURE_V2_0, "<cpix:PSSH/>", "<cpix:ContentProtectionData/>"));
+    check_well(x, SPEKE_V2_0);
+    x->doc.keys[0].key = KEY;
+    x->doc.keys[0].hdcp_level = "TYPE-1";
+    x->doc.keys[0].hdcp_output_protection = "PGEvPg==";
+    x->doc.systems[0].hls_allowed_cpc = "f:A&B";
+    x->doc.systems[0].placeholders[0].value = "AAAA";
+    x->doc.systems[0].placeholders[0].robustness = "<HW>";
+    const char *text = written(&x->doc);
+    assert_null(strstr(text, "HDCP"));
+    assert_null(strstr(text, "HLSAllowedCPC"));
+    assert_null(strstr(text, "robustness"));
+    x->doc.version = SPEKE_V2_1;
+    text = written(&x->doc);
+    assert_non_null(strstr(text,
+                           " commonEncryptionScheme=\"cbcs\">\n<cpix:HDCPData "
+                           "HLSHDCPLevel=\"TYPE-1\">\n<cpix:HDCPOutputProtectionData>PGEvPg=="
+                           "</cpix:HDCPOutputProtectionData>\n</cpix:HDCPData>\n<cpix:Data>\n"));
+    assert_non_null(strstr(text, " HLSAllowedCPC=\"f:A&amp;B\">\n<cpix:ContentProtectionData "
+                                 "robustness=\"&lt;HW&gt;\">AAAA<"));
+    /* And all of it is read again. */
+    struct fixture again = {0};
+    arena_init(&again.arena, 1 << 20);
+    fixture_read_well(&again, text);
+    assert_string_equal(again.doc.keys[0].hdcp_level, "TYPE-1");
+    assert_string_equal(again.doc.keys[0].hdcp_output_protection, "PGEvPg==");
+    assert_null(again.doc.keys[1].hdcp_level);
+    assert_string_equal(again.doc.systems[0].hls_allowed_cpc, "f:A&B");
+    assert_string_equal(again.doc.systems[0].placeholders[0].robustness, "<HW>");
+    arena_free(&again.arena);
+}
+
 static void texts_are_escaped(void **state)
 {
     struct fixture *x = *state;
@@ -413,6 +450,7 @@ int main(void)
         cmocka_unit_test(values_are_echoed_to_the_byte),
         cmocka_unit_test(foreign_names_are_echoed_with_their_namespace),
         cmocka_unit_test(texts_are_escaped),
+        cmocka_unit_test(what_v21_adds_stands_in_v21_alone),
         cmocka_unit_test(what_was_written_reads_the_same),
         cmocka_unit_test(requests_are_written),
         cmocka_unit_test(buffer_that_is_full_is_told),
