@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+# Each target is a program: with --enable-fuzz one of libFuzzer, else one that replays the seeds and
+# what was once found, which "make check" runs.
+fuzz_targets = \
+	tests/fuzz/fuzz-base64 \
+	tests/fuzz/fuzz-certificate \
+	tests/fuzz/fuzz-document \
+	tests/fuzz/fuzz-fcgi \
+	tests/fuzz/fuzz-keyring \
+	tests/fuzz/fuzz-pssh \
+	tests/fuzz/fuzz-request \
+	tests/fuzz/fuzz-settings \
+	tests/fuzz/fuzz-template \
+	tests/fuzz/fuzz-uuid
+check_PROGRAMS += $(fuzz_targets)
+fuzz_common = tests/fuzz/fuzz.c tests/fuzz/fuzz.h
+if ENABLE_FUZZ
+fuzz_main =
+FUZZ_LINK = -fsanitize=fuzzer
+else
+fuzz_main = tests/fuzz/replay.c
+FUZZ_LINK =
+TESTS += $(fuzz_targets)
+endif
+EXTRA_DIST += tests/fuzz/cpix.dict tests/fuzz/finds tests/fuzz/replay.c \
+	tests/fuzz/request.dict tests/fuzz/run tests/fuzz/seeds tests/fuzz/settings.dict \
+	tests/fuzz/targets tests/fuzz/template.dict
+
+FUZZ_SECONDS = 600
+fuzz: $(fuzz_targets)
+	$(top_srcdir)/tests/fuzz/run --build . $(FUZZ_SECONDS)
+.PHONY: fuzz
+
+fuzz_flags = $(AM_LDFLAGS) $(FUZZ_LINK)
+fuzz_small_libs = src/cpix/libcpix.a src/base/libbase.a $(LIBXML2_LIBS) $(OPENSSL_LIBS)
+fuzz_exchange_libs = src/exchange/libexchange.a src/drm/libdrm.a $(fuzz_small_libs) $(FCGI_LIBS)
+# The responder without what listens and keeps workers.
+fuzz_responder = \
+	tests/fuzz/answer_check.c tests/fuzz/answer_check.h tests/fuzz/memory_keystore.c \
+	src/responder/answer.c src/responder/location.c src/responder/request.c \
+	src/responder/responder.c src/responder/routes.c
+
+tests_fuzz_fuzz_base64_SOURCES = tests/fuzz/base64.c $(fuzz_common) $(fuzz_main)
+tests_fuzz_fuzz_base64_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/fuzz -DFUZZ_TARGET='"base64"'
+tests_fuzz_fuzz_base64_LDFLAGS = $(fuzz_flags)
+tests_fuzz_fuzz_base64_LDADD = $(fuzz_small_libs)
+
+tests_fuzz_fuzz_certificate_SOURCES = tests/fuzz/certificate.c $(fuzz_common) $(fuzz_main)
+tests_fuzz_fuzz_certificate_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/fuzz -DFUZZ_TARGET='"certificate"'
+tests_fuzz_fuzz_certificate_LDFLAGS = $(fuzz_flags)
+tests_fuzz_fuzz_certificate_LDADD = $(fuzz_small_libs)
+
+tests_fuzz_fuzz_document_SOURCES = tests/fuzz/document.c $(fuzz_common) $(fuzz_main)
+tests_fuzz_fuzz_document_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/fuzz -DFUZZ_TARGET='"document"'
+tests_fuzz_fuzz_document_LDFLAGS = $(fuzz_flags)
+tests_fuzz_fuzz_document_LDADD = src/drm/libdrm.a $(fuzz_small_libs)
+
+tests_fuzz_fuzz_fcgi_SOURCES = tests/fuzz/fcgi.c $(fuzz_common) $(fuzz_responder) src/responder/fcgi.c src/responder/io.c $(fuzz_main)
+tests_fuzz_fuzz_fcgi_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/fuzz -DFUZZ_TARGET='"fcgi"'
+tests_fuzz_fuzz_fcgi_LDFLAGS = $(fuzz_flags)
+tests_fuzz_fuzz_fcgi_LDADD = $(fuzz_exchange_libs)
+
+tests_fuzz_fuzz_keyring_SOURCES = tests/fuzz/keyring.c $(fuzz_common) $(fuzz_main)
+tests_fuzz_fuzz_keyring_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/fuzz -DFUZZ_TARGET='"keyring"'
+tests_fuzz_fuzz_keyring_LDFLAGS = $(fuzz_flags)
+tests_fuzz_fuzz_keyring_LDADD = src/keystore/libkeystore.a $(fuzz_small_libs) $(LIBPQ_LIBS)
+
+tests_fuzz_fuzz_pssh_SOURCES = tests/fuzz/pssh.c $(fuzz_common) $(fuzz_main)
+tests_fuzz_fuzz_pssh_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/fuzz -DFUZZ_TARGET='"pssh"'
+tests_fuzz_fuzz_pssh_LDFLAGS = $(fuzz_flags)
+tests_fuzz_fuzz_pssh_LDADD = src/ctl/libctl.a $(fuzz_small_libs)
+
+tests_fuzz_fuzz_request_SOURCES = tests/fuzz/request.c $(fuzz_common) $(fuzz_responder) $(fuzz_main)
+tests_fuzz_fuzz_request_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/fuzz -DFUZZ_TARGET='"request"'
+tests_fuzz_fuzz_request_LDFLAGS = $(fuzz_flags)
+tests_fuzz_fuzz_request_LDADD = $(fuzz_exchange_libs)
+
+tests_fuzz_fuzz_settings_SOURCES = tests/fuzz/settings.c $(fuzz_common) $(fuzz_main)
+tests_fuzz_fuzz_settings_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/fuzz -DFUZZ_TARGET='"settings"'
+tests_fuzz_fuzz_settings_LDFLAGS = $(fuzz_flags)
+tests_fuzz_fuzz_settings_LDADD = $(fuzz_small_libs)
+
+tests_fuzz_fuzz_template_SOURCES = tests/fuzz/template.c $(fuzz_common) $(fuzz_main)
+tests_fuzz_fuzz_template_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/fuzz -DFUZZ_TARGET='"template"'
+tests_fuzz_fuzz_template_LDFLAGS = $(fuzz_flags)
+tests_fuzz_fuzz_template_LDADD = src/drm/libdrm.a $(fuzz_small_libs)
+
+tests_fuzz_fuzz_uuid_SOURCES = tests/fuzz/uuid.c $(fuzz_common) $(fuzz_main)
+tests_fuzz_fuzz_uuid_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/fuzz -DFUZZ_TARGET='"uuid"'
+tests_fuzz_fuzz_uuid_LDFLAGS = $(fuzz_flags)
+tests_fuzz_fuzz_uuid_LDADD = $(fuzz_small_libs)
