@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/base64.h"
+#include "base/buf.h"
 #include "ctl/pssh.h"
 
 #include <cmocka.h>
@@ -173,12 +174,79 @@ static void a_kid_count_that_cannot_be_is_refused(void **state)
     assert_int_equal(pssh_read(bytes, n, &box), -1);
 }
 
+static void assert_bytes(struct pssh_bytes got, const char *expected)
+{
+    assert_int_equal(got.size, strlen(expected));
+    assert_memory_equal(got.bytes, expected, got.size);
+}
+
+static void the_fields_of_a_widevine_message_are_read(void **state)
+{
+    (void)state;
+    unsigned char bytes[BYTES_MAX];
+    struct pssh_box box;
+    size_t n = decode("AAAAS3Bzc2gAAAAA7e+LqXnWSs6jyCfc1R0h7QAAACsSEBEiM0RVZneImaq7zN3u/"
+                      "wAaB2V4YW1wbGUiCG1vdmllLTQySOPclZsG",
+                      bytes);
+    assert_int_equal(pssh_read(bytes, n, &box), 0);
+    assert_bytes(box.widevine.provider, "example");
+    assert_bytes(box.widevine.content_id, "movie-42");
+    assert_null(box.widevine.policy.bytes);
+    assert_int_equal(box.widevine.protection_scheme, 0x63656e63); /* "cenc" */
+    assert_int_equal(box.data.size, n - 32);
+    assert_ptr_equal(box.data.bytes, bytes + 32);
+}
+
+static void assert_header(const unsigned char *units, size_t size, const char *expected)
+{
+    unsigned char object[64] = {0};
+    struct buf text;
+    buf_init(&text, 256);
+    object[0] = (unsigned char)(10 + size);
+    object[4] = 1; /* record */
+    object[6] = 1; /* a header */
+    object[8] = (unsigned char)size;
+    memcpy(object + 10, units, size);
+    assert_int_equal(playready_object_header(object, 10 + size, &text), 0);
+    assert_int_equal(text.len, strlen(expected));
+    assert_memory_equal(text.data, expected, text.len);
+    buf_free(&text);
+}
+
+static void a_playready_header_becomes_utf8(void **state)
+{
+    (void)state;
+    unsigned char bytes[BYTES_MAX];
+    struct buf text;
+    static const unsigned char UNITS[] = {'a', 0, 0xe9, 0, 0xac, 0x20, 0x3d, 0xd8, 0x00, 0xde};
+    static const unsigned char LONE[] = {0x3d, 0xd8, 'a', 0, 0x00, 0xde};
+    static const unsigned char CUT[] = {0x3d, 0xd8};
+    assert_header(UNITS, sizeof UNITS, "a\u00e9\u20ac\U0001f600");
+    assert_header(LONE, sizeof LONE, "\ufffda\ufffd");
+    assert_header(CUT, sizeof CUT, "\ufffd");
+    assert_header(UNITS, 3, "a"); /* half a unit is none */
+
+    buf_init(&text, BYTES_MAX);
+    const size_t n = decode(PRO_4_3, bytes);
+    assert_int_equal(playready_object_header(bytes, n, &text), 0);
+    assert_memory_equal(text.data, "<WRMHEADER ", 11);
+    assert_memory_equal(text.data + text.len - 12, "</WRMHEADER>", 12);
+    assert_int_equal(text.len, (n - 10) / 2);
+    for (size_t shorter = 0; shorter < n; shorter++)
+        assert_int_equal(playready_object_header(bytes, shorter, &text), -1);
+    bytes[6] = 3; /* an embedded licence store, no header */
+    assert_int_equal(playready_object_header(bytes, n, &text), -1);
+    buf_free(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(boxes_of_every_kind_are_read),
         cmocka_unit_test(kids_of_playready_objects_are_read),
         cmocka_unit_test(what_does_not_hold_together_is_refused),
+        cmocka_unit_test(the_fields_of_a_widevine_message_are_read),
+        cmocka_unit_test(a_playready_header_becomes_utf8),
         cmocka_unit_test(a_kid_count_that_cannot_be_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
