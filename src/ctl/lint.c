@@ -14,7 +14,7 @@
 #include "ctl/file.h"
 #include "ctl/output.h"
 #include "ctl/request.h"
-#include "drm/drm.h"
+#include "exchange/tenant.h"
 
 enum { ARENA_MAX = 128 * 1024 * 1024, DOCUMENT_MAX = 16 * 1024 * 1024, TEXT_MAX = 4096 };
 
@@ -58,19 +58,9 @@ static bool take_fault(void *context, const struct cpix_fault *fault)
     return true;
 }
 
-static enum cpix_fit system_fit(const void *context, const struct uuid *system_id,
-                                enum scheme scheme, enum speke_version version)
-{
-    (void)context; /* of no tenant */
-    const struct drm_system *system = drm_find(system_id, version);
-    if (system == NULL)
-        return CPIX_UNKNOWN_SYSTEM;
-    return scheme == SCHEME_NONE || drm_scheme_fits(system, scheme) ? CPIX_FITS : CPIX_MISFIT;
-}
-
 /* Recipients one by one, since the service stops at the first that cannot receive. */
 static void check_recipients(struct findings *found, const struct cpix_document *doc,
-                             struct arena *arena)
+                             const struct delivery_policy *policy, struct arena *arena)
 {
     for (size_t i = 0; i < doc->delivery_count; i++) {
         struct cpix_document one = *doc;
@@ -79,7 +69,7 @@ static void check_recipients(struct findings *found, const struct cpix_document 
         char place[80];
         one.deliveries = &doc->deliveries[i];
         one.delivery_count = 1;
-        if (delivery_accept(&one, &DELIVERY_DEFAULT_POLICY, arena, &recipients, &f) == 0)
+        if (delivery_accept(&one, policy, arena, &recipients, &f) == 0)
             continue;
         if (f.status != 422) {
             found->failed = true;
@@ -101,6 +91,7 @@ static void check(struct findings *found, const void *bytes, size_t n,
                   const enum speke_version *version, struct arena *arena, enum speke_version *used)
 {
     struct cpix_document doc;
+    struct tenant_config config;
     struct failure f = {0};
     const int result = cpix_read(bytes, n, &CPIX_DEFAULT_LIMITS, arena, &doc, &f);
     *used = version != NULL ? *version : lint_guess_version(&doc);
@@ -109,10 +100,12 @@ static void check(struct findings *found, const void *bytes, size_t n,
         add_refusal(found, &f);
         return;
     }
-    const struct cpix_rules rules = {.version = *used, .system_fit = system_fit};
+    tenant_config_init(&config);
+    const struct cpix_rules rules = tenant_rules(&config, *used);
     if (cpix_check(&doc, &rules, arena, take_fault, found) < 0)
         found->failed = true;
-    check_recipients(found, &doc, arena);
+    check_recipients(found, &doc, &config.delivery_policy, arena);
+    tenant_config_free(&config);
 }
 
 json_t *lint_document(const void *bytes, size_t n, const enum speke_version *version,

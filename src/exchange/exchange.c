@@ -72,18 +72,6 @@ static int read_document(struct run *r, struct failure *f)
     return cpix_read(r->request->body, r->request->body_size, &limits, &r->x->arena, &r->doc, f);
 }
 
-static enum cpix_fit system_fit(const void *context, const struct uuid *system_id,
-                                enum scheme scheme, enum speke_version version)
-{
-    const struct drm_settings *settings;
-    const struct drm_system *system = tenant_system(context, system_id, version, &settings);
-    if (system == NULL)
-        return CPIX_UNKNOWN_SYSTEM;
-    if (scheme == SCHEME_NONE)
-        return CPIX_FITS;
-    return tenant_scheme_fits(system, settings, scheme) ? CPIX_FITS : CPIX_MISFIT;
-}
-
 /* The client learns the first fault only, so the checks stop there. */
 static bool take_fault(void *context, const struct cpix_fault *fault)
 {
@@ -95,13 +83,7 @@ static bool take_fault(void *context, const struct cpix_fault *fault)
 
 static int check_document(struct run *r, struct failure *f)
 {
-    const struct cpix_rules rules = {
-        .version = r->version,
-        .system_fit = system_fit,
-        .fit_context = r->config,
-        .strict_cardinality = r->config->strict_cardinality,
-        .allow_unsupported_filters = r->config->allow_unsupported_filters,
-    };
+    const struct cpix_rules rules = tenant_rules(r->config, r->version);
     const int result = cpix_check(&r->doc, &rules, &r->x->arena, take_fault, f);
     if (result < 0)
         return fail_memory(f);

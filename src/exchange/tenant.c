@@ -216,6 +216,29 @@ bool tenant_scheme_fits(const struct drm_system *system, const struct drm_settin
     return scheme == SCHEME_NONE || (settings->schemes & DRM_SCHEME_BIT(scheme)) != 0;
 }
 
+static enum cpix_fit system_fit(const void *context, const struct uuid *system_id,
+                                enum scheme scheme, enum speke_version version)
+{
+    const struct drm_settings *settings;
+    const struct drm_system *system = tenant_system(context, system_id, version, &settings);
+    if (system == NULL)
+        return CPIX_UNKNOWN_SYSTEM;
+    if (scheme == SCHEME_NONE)
+        return CPIX_FITS;
+    return tenant_scheme_fits(system, settings, scheme) ? CPIX_FITS : CPIX_MISFIT;
+}
+
+struct cpix_rules tenant_rules(const struct tenant_config *c, enum speke_version version)
+{
+    return (struct cpix_rules){
+        .version = version,
+        .system_fit = system_fit,
+        .fit_context = c,
+        .strict_cardinality = c->strict_cardinality,
+        .allow_unsupported_filters = c->allow_unsupported_filters,
+    };
+}
+
 /* --- Cache ---------------------------------------------------------------------------------- */
 
 static void clear_place(struct tenant_place *place)

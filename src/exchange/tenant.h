@@ -79,6 +79,9 @@ const struct drm_system *tenant_system(const struct tenant_config *c, const stru
 bool tenant_scheme_fits(const struct drm_system *system, const struct drm_settings *settings,
                         enum scheme scheme);
 
+/* The rules by which documents are checked for this tenant; they point to *c. */
+struct cpix_rules tenant_rules(const struct tenant_config *c, enum speke_version version);
+
 /* Configurations that were read, by tenant and generation. */
 enum { TENANTS_KEPT = 16 };
 

@@ -16,7 +16,7 @@ TESTS += $(ctl_tests)
 endif
 EXTRA_DIST += tests/vectors/lint
 # Not what every test needs, but libctl.a is one library.
-ctl_test_libraries = src/ctl/libctl.a src/keystore/libkeystore.a src/cpix/libcpix.a \
+ctl_test_libraries = src/ctl/libctl.a src/exchange/libexchange.a src/keystore/libkeystore.a src/cpix/libcpix.a \
 	src/drm/libdrm.a src/base/libbase.a $(CMOCKA_LIBS) $(LIBXML2_LIBS) $(OPENSSL_LIBS) \
 	$(LIBPQ_LIBS) $(LIBCURL_LIBS) $(JANSSON_LIBS)
 
