@@ -37,7 +37,10 @@ PUBLISHED = {
                 (V, {"minPixels": "442369", "maxPixels": "2073600", **SLOW}),
             ],
         ),
-        ("HDR+HFR+UHD", [(V, {"hdr": "true"}), (V, {"minFps": "30"}), (V, {"minPixels": "2073601"})]),
+        (
+            "HDR+HFR+UHD",
+            [(V, {"hdr": "true"}), (V, {"minFps": "30"}), (V, {"minPixels": "2073601"})],
+        ),
         AUDIO,
     ],
     9: [VIDEO, STEREO, ("MULTICHANNEL_AUDIO", [(A, {"minChannels": "3"})])],

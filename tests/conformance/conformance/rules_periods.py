@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """R50 to R58: periods and rotation, what v2.1 adds."""
-import base64
-
 from lxml import etree
 
 from harness import documents as d

@@ -205,7 +205,8 @@ def r36(checks, provider):
     for version, request, answer in each(provider, d.PLAYREADY):
         with checks.check(f"{version} Smooth header"):
             for check in systems(answer, request):
-                assert base64.b64decode(check.text(SMOOTH)) == pssh_box(check).data, "not the object"
+                header = base64.b64decode(check.text(SMOOTH))
+                assert header == pssh_box(check).data, "not the PlayReady Object"
 
 
 def disturbed(request):
