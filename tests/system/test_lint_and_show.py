@@ -382,6 +382,26 @@ def test_request_takes_no_clear_and_no_changed_keys_for_encrypted_ones(ctl):
     assert "the ValueMAC is wrong" in done.stderr and "MACs verified" not in done.stdout
 
 
+@pytest.mark.parametrize("version", ["1.0", "2.0", "2.1"])
+def test_keys_that_come_encrypted_are_those_that_are_stored(ctl, site, people, tmp_path, version):
+    web, path = site.web("lighttpd", "digest"), str(tmp_path / "answer.xml")
+    content = f"sealed-{version}"
+    ask = ["--json", "request", f"{web.base}/v{version}/copyProtection", "--speke", version, "--content-id", content,
+           "--user", "encoder", "--ca", site.authority.ca_file, "--reveal"]  # fmt: skip
+    key, certificate = people[0].save(tmp_path)
+    for how in ([], ["--encrypt"], ["--recipient-key", key, "--recipient-cert", certificate, "--save", path]):
+        got = json.loads(ctl(*ask, *how, SPEKE_PASSWORD=site.password["encoder"]).stdout)
+        stored = site.stored_keys(content)
+        assert {k["kid"]: bytes.fromhex(k["key_hex"]) for k in got["keys"]} == stored and stored
+        assert got["faults"] == []
+        assert got.get("opened") == ({"recipient": 1, "macs_verified": 2 + len(stored)} if how else None)
+    with open(path, encoding="utf-8") as document:
+        text = document.read()
+    assert "PlainValue" not in text
+    shown = json.loads(ctl("--json", "show", path, "--key", key, "--reveal", "--speke", version).stdout)
+    assert {k["kid"]: bytes.fromhex(k["key_hex"]) for k in shown["keys"]} == stored
+
+
 @pytest.mark.parametrize(
     "more",
     [
