@@ -198,7 +198,7 @@ def test_body(site, client, name):
     make, statuses, place = BODIES[name]
     body = make()
     assert len(body) <= MIB, "this test is not about the size limit"
-    mark, before, workers = len(log_text(site.log)), site.counts(), site.worker_pids()
+    mark, before, workers = site.log_mark(), site.counts(), site.worker_pids()
     answer = client.post(body)
     expect_refusal(answer, statuses)
     after = site.counts()
@@ -501,7 +501,7 @@ def test_strange_paths(site, client, path):
 
 def test_forged_log_lines(site, client):
     """Line breaks and escapes in what a client sends do not reach the log as such."""
-    mark = len(log_text(site.log))
+    mark = site.log_mark()
     forged = "x&#10;speke: released all keys&#27;[31m"
     body = raw_content_id(forged.encode()).replace(b'version="2.3"', b'version="9"')
     body = body.replace(b"&#27;", b"")

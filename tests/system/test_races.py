@@ -215,7 +215,9 @@ def test_kill_spawned_workers_under_load(new_site):
     with Load(web, 8) as load:
         wait_until(lambda: len(load.given) > 20, 10, "the load to begin")
         for _ in range(8):
-            pids = [pid for pid in web.pids() if pid != web.process.pid]
+            pids = wait_until(
+                lambda: [pid for pid in web.pids() if pid != web.process.pid], 10, "a process"
+            )
             os.kill(random.choice(pids), signal.SIGKILL)
             time.sleep(0.4)
         count = len(load.given)

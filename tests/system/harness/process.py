@@ -165,3 +165,13 @@ def log_text(path):
         return ""
     with open(path, "rb") as log:
         return log.read().decode("utf-8", "replace")
+
+
+def settled_log(path):
+    """The text of a log once it is at rest: a request's line is written when its answer is on the
+    way already."""
+    text = None
+    while text != (now := log_text(path)):
+        text = now
+        time.sleep(0.02)
+    return text
