@@ -191,15 +191,15 @@ json_t *answer_describe(const struct cpix_document *got, enum speke_version vers
 static const struct column KEY_COLUMNS[] = {
     {"kid", "KID", false, 0},
     {"track_types", "TRACKS", true, 0},
-    {"fingerprint", "KEY SHA-256 BEGINS", false, 0},
-    {"iv", "IV", false, 0},
+    {"fingerprint", "KEY SHA-256", false, 0},
+    {"iv", "IV", true, 0},
 };
 
 static const struct column REVEALED_COLUMNS[] = {
     {"kid", "KID", false, 0},
     {"track_types", "TRACKS", true, 0},
     {"key_hex", "KEY", false, 0},
-    {"iv", "IV", false, 0},
+    {"iv", "IV", true, 0},
 };
 
 static const struct column SYSTEM_COLUMNS[] = {
