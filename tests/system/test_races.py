@@ -63,6 +63,26 @@ def test_64_clients_one_new_content(new_site, shuffled):
             client.close()
 
 
+@pytest.mark.parametrize("kind", ["lighttpd-spawn", "apache-fcgid", "apache-cgi"])
+def test_one_new_content_every_way_to_run(site, kind):
+    """The same with processes that the web server starts, in CGI one for each request."""
+    web = site.web(kind)
+    clients = [web.client().login() for _ in range(16)]
+    for _ in range(2):
+        content_id, kids = d.new_content_id("race"), [d.new_kid() for _ in range(3)]
+
+        def ask(client, content_id=content_id, kids=kids):
+            request = request_for(content_id, kids, True)
+            answer = client.post(request)
+            assert answer.status == 200, f"{answer.status} {answer.text[:200]!r}"
+            return check_v2(answer.body, request)
+
+        answers = at_once([lambda client=client: ask(client) for client in clients])
+        expect_agreement(site, content_id, kids, answers)
+    for client in clients:
+        client.close()
+
+
 def test_overlapping_documents(new_site):
     """Contents whose KID sets overlap in part: no deadlock, and still one value each."""
     site = new_site(workers=8)
