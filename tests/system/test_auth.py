@@ -360,6 +360,7 @@ def test_tls_versions(site, web, version):
     assert key.curve.name == "secp256r1", f"curve {key.curve.name}, expected P-256"
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 @pytest.mark.parametrize("version", ["TLSv1", "TLSv1_1"])
 def test_old_tls_is_refused(web, version):
     """Also when the client would take the weakest of ciphers."""

@@ -287,3 +287,24 @@ def test_stop_under_load(new_site):
         count = len(load.given)
         wait_until(lambda: len(load.given) > count + 50, 10, "the service to go on")
     expect_all_there(site, web, load)
+
+
+@pytest.mark.parametrize("kind", ["lighttpd", "apache", "lighttpd-spawn", "apache-fcgid"])
+def test_reload_under_load(new_site, kind):
+    """A reload of the web server (SIGUSR1): no answer is cut, the program that stands
+    alone is left alone, the service goes on."""
+    site = new_site(workers=2)
+    web = site.web(kind)
+    workers = site.worker_pids()
+    # mod_fcgid looks for a free process once a second, so no more clients than processes.
+    fcgid = kind == "apache-fcgid"
+    with Load(web, 2 if fcgid else 6) as load:
+        for _ in range(1 if fcgid else 3):
+            count = len(load.given)
+            wait_until(lambda count=count: len(load.given) > count + 20, 20, "load")
+            web.reload()
+        count = len(load.given)
+        wait_until(lambda: len(load.given) > count + 20, 20, "the service to go on")
+    assert load.cut == 0, f"{load.cut} answers were cut"
+    assert site.worker_pids() == workers, "a reload of the web server touched the workers"
+    expect_all_there(site, web, load)
