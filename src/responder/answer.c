@@ -36,16 +36,23 @@ int answer_status(const struct answer *a)
     return failed(&a->failure) ? a->failure.status : 200;
 }
 
+/* NULL when the answer is a document. */
 static const char *plain_text(const struct answer *a)
 {
-    return failed(&a->failure) ? a->failure.text : a->text;
+    if (failed(&a->failure))
+        return a->failure.text;
+    return a->text == NULL && a->document == NULL ? "" : a->text;
 }
 
 const void *answer_body(const struct answer *a, size_t *size)
 {
     const char *text = plain_text(a);
-    *size = text != NULL ? strlen(text) : a->document->len;
-    return text != NULL ? (const void *)text : a->document->data;
+    if (text == NULL && a->document != NULL) {
+        *size = a->document->len;
+        return a->document->data;
+    }
+    *size = text != NULL ? strlen(text) : 0;
+    return text;
 }
 
 /* Whatever is not printable ASCII would end the header or begin another. */

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""doc/shared-hosting.md from end to end: an unprivileged user with a home directory, a web space
-below it, and a database whose owner may not create roles. The host's Apache runs the program as
-that user, with mod_fcgid or as plain CGI, and reads nothing of ours but the .htaccess file."""
+"""doc/shared-hosting.md from end to end, with the commands that it shows: an unprivileged user with
+a home directory, a web space below it, and a database whose owner may not create roles. The host's
+Apache runs the program as that user, with mod_fcgid or as plain CGI, and reads nothing of ours but
+the .htaccess file."""
 import os
 import pwd
+import re
 import shutil
 import stat
 import subprocess
@@ -23,8 +25,8 @@ from harness.site import TOP
 from harness.tls import Authority
 from harness.web import APACHE_MODULES
 
-DATABASE_PASSWORD = f"db-{uuid.uuid4().hex}"
-CLIENT_PASSWORD = f"pw-{uuid.uuid4().hex}"
+PAGE = os.path.join(TOP, "doc", "shared-hosting.md")
+NOT_COPIED = (".git", "var", "autom4te.cache", "__pycache__", "configure")  # of the checkout
 MODULES = ("mpm_event authn_core authn_file authz_core authz_user auth_basic auth_digest alias env "
            "reqtimeout ssl socache_shmcb setenvif").split()  # fmt: skip
 
@@ -37,8 +39,10 @@ class Host:
         self.home = os.path.join(directory, "home")
         self.web_space = os.path.join(self.home, "public_html")
         self.made_user = None
-        self.pg = Cluster(os.path.join(directory, "pg"), scram=["hosted"])
+        self.pg = Cluster(os.path.join(directory, "pg"), scram=["myrole"])
         self.apaches = []
+        self.password = f"db-{uuid.uuid4().hex}"
+        self.client_password = None
 
     # -- what the company does ------------------------------------------------------------------
 
@@ -57,13 +61,10 @@ class Host:
                 shutil.chown(path, self.user, self.user)
         self.pg.create().start()
         self.pg.query(
-            "CREATE ROLE hosted LOGIN NOCREATEROLE NOCREATEDB"
-            f" PASSWORD '{DATABASE_PASSWORD}'",
+            f"CREATE ROLE myrole LOGIN NOCREATEROLE NOCREATEDB PASSWORD '{self.password}'",
             database="postgres",
         )
-        self.pg.query(
-            "CREATE DATABASE hosted OWNER hosted ENCODING 'UTF8'", database="postgres"
-        )
+        self.pg.query("CREATE DATABASE mydb OWNER myrole ENCODING 'UTF8'", database="postgres")
         self.authority = Authority(self.directory)
         self.certificate, self.key = self.authority.issue("server", "localhost", True)
         return self
@@ -119,17 +120,6 @@ class Host:
         return run(command, user=self.user, input=stdin, check=check, cwd=cwd or self.home,
                    timeout=300)  # fmt: skip
 
-    def install(self):
-        """Below the home directory, from a checkout that the user may only read."""
-        build = os.path.join(self.home, "build")
-        self.customer("mkdir", build)
-        self.customer(
-            f"{TOP}/configure", "-q", f"--prefix={self.home}/speke",
-            f"--sysconfdir={self.home}/speke/etc", cwd=build,
-        )  # fmt: skip
-        self.customer("make", "-s", f"-j{os.cpu_count()}", cwd=build)
-        self.customer("make", "-s", "install", cwd=build)
-
     def write(self, path, text, mode):
         """A file of the user's."""
         path = os.path.join(self.home, path)
@@ -140,44 +130,46 @@ class Host:
             shutil.chown(path, self.user, self.user)
 
     def database(self):
-        return f"host={self.pg.socket} dbname=hosted user=hosted"
+        return f"host={self.pg.socket} dbname=mydb user=myrole"
+
+    def check_out(self):
+        """A copy of the checkout that is the user's own."""
+        path = os.path.join(self.home, "speke-fcgi")
+        shutil.copytree(TOP, path, ignore=shutil.ignore_patterns(*NOT_COPIED, "build*"))
+        shutil.copytree(os.path.join(TOP, "build-aux"), f"{path}/build-aux", dirs_exist_ok=True)
+        if ROOT:
+            run(["chown", "-R", f"{self.user}:{self.user}", path])
+        return path
+
+    def block(self, number):
+        """A block of commands of the page, with its example names replaced by real ones."""
+        with open(PAGE, encoding="utf-8") as page:
+            blocks = re.findall(r"^```sh\n(.*?)^```$", page.read(), re.M | re.S)
+        assert len(blocks) == 5, f"the page has {len(blocks)} blocks, this test knows 5"
+        text = blocks[number]
+        for name, real in (
+            ("db.example.com", self.pg.socket),
+            ("the-password", self.password),
+            ("make\n", f"make -j{os.cpu_count()}\n"),
+        ):
+            text = text.replace(name, real)
+        return text
+
+    def shell(self, script, **variables):
+        """Runs a script in a login of the user's; fails when one of its commands fails."""
+        names = [f"{name}={value}" for name, value in variables.items()]
+        return self.customer(
+            *names, "bash", "-c", "set -eu -o pipefail\n" + script,
+            cwd=os.path.join(self.home, "speke-fcgi"),
+        )  # fmt: skip
 
     def set_up(self):
-        self.install()
-        self.write(
-            ".pgpass", f"*:*:hosted:hosted:{DATABASE_PASSWORD}\n", 0o600
-        )
-        migrations = f"{self.home}/speke/share/speke-fcgi/sql/migrations"
-        for name in sorted(os.listdir(migrations)):
-            self.customer(
-                f"{self.pg.bin}/psql", "-X", "-q", "--set", "ON_ERROR_STOP=1",
-                "--dbname", self.database(), "--file", f"{migrations}/{name}",
-            )  # fmt: skip
-        etc = f"{self.home}/speke/etc/speke-fcgi"
-        self.customer("mkdir", "-p", etc)
-        self.customer("chmod", "0700", etc)
-        self.write(
-            "speke/etc/speke-fcgi/speke.conf",
-            f"database = {self.database()} passfile={self.home}/.pgpass\n",
-            0o600,
-        )
-        self.ctl("kek", "create")
-        self.ctl("tenant", "add", "demo")
-        self.ctl(
-            "client", "add", "encoder", "--tenant", "demo", "--htdigest", f"{etc}/users.htdigest",
-            stdin=CLIENT_PASSWORD + "\n",
-        )  # fmt: skip
-        folder = os.path.join(self.web_space, "drm")
-        self.customer("mkdir", folder)
-        self.customer(
-            "ln", "-s", f"{self.home}/speke/libexec/speke-fcgi/speke.fcgi", f"{folder}/speke"
-        )
-        with open(
-            f"{self.home}/speke/share/speke-fcgi/examples/apache/shared-hosting.htaccess",
-            encoding="utf-8",
-        ) as recipe:
-            text = recipe.read().replace('"HOME/', f'"{self.home}/')
-        self.write("public_html/drm/.htaccess", text, 0o644)
+        """All blocks but the last in one shell, one after the other, as a reader would."""
+        self.check_out()
+        out = self.shell("\n".join(self.block(number) for number in range(4))).stdout
+        passwords = re.findall(r"not shown again:\n(\S+)\n", out)
+        assert len(passwords) == 1, f"the password was not shown:\n{out[-1000:]}"
+        self.client_password = passwords[0]
         return self
 
     def ctl(self, *arguments, **more):
@@ -199,7 +191,11 @@ class Account:
     def __init__(self, host, base, directory):
         self.host, self.base, self.directory = host, base, directory
 
-    def client(self, auth=("digest", "encoder", CLIENT_PASSWORD)):
+    def login(self, password=None):
+        return ("digest", "packager", password or self.host.client_password)
+
+    def client(self, auth="default"):
+        auth = self.login() if auth == "default" else auth
         return Client(self.base, self.host.authority.ca_file, auth)
 
     def log(self):
@@ -231,6 +227,32 @@ def expect_keys(account, client, request):
     return check_v2(answer.body, request, client.base)
 
 
+def test_last_block_of_the_page(host, account):
+    """What the reader is told to try at the end: health, and a request with spekectl."""
+    script = host.block(4).replace("https://www.example.com/drm/speke", account.base)
+    ca = host.authority.ca_file
+    out = host.shell(
+        script, CURL_CA_BUNDLE=ca, SPEKE_CA=ca, SPEKE_PASSWORD=host.client_password
+    ).stdout
+    assert out.startswith("ready"), f"health must say ready:\n{out}"
+    releases = host.pg.query(
+        "SELECT * FROM speke.v_release WHERE content_id = 'first'", database="mydb"
+    )
+    assert len(releases) >= 2, "the request for two keys is not in the audit"
+
+
+def test_users_file_where_apache_is_another_user(host):
+    """As the page says: after chmod 0644 others can open the file by its name, and list nothing."""
+    etc = f"{host.home}/speke/etc/speke-fcgi"
+    if not ROOT:
+        pytest.skip("becoming another user needs root")
+    host.customer("chmod", "0644", f"{etc}/users.htdigest")
+    run(["cat", f"{etc}/users.htdigest"], user="www-data", cwd="/")
+    for command in (["ls", etc], ["cat", f"{etc}/kek"], ["cat", f"{etc}/speke.conf"]):
+        done = run(command, user="www-data", cwd="/", check=False)
+        assert done.returncode != 0, f"another user may {command}"
+
+
 def test_exchange(account):
     """Real keys, twice the same, with the login of the .htaccess file."""
     with account.client() as client:
@@ -247,7 +269,7 @@ def test_same_keys_with_both_modules(host, account):
     with account.client() as client:
         keys = expect_keys(account, client, request)
     rows = host.pg.query(
-        "SELECT * FROM speke.content_key WHERE content_id = 'both'", database="hosted"
+        "SELECT * FROM speke.content_key WHERE content_id = 'both'", database="mydb"
     )
     keks = sealed.read_kek_file(f"{host.home}/speke/etc/speke-fcgi/kek")
     stored = {str(r["kid"]): sealed.open_row(keks, {**r, "kid": str(r["kid"])}) for r in rows}
@@ -257,7 +279,7 @@ def test_same_keys_with_both_modules(host, account):
 def test_refusals(account):
     """No login, wrong password, bad input, wrong method."""
     request = d.simple_v2()
-    for auth in (None, ("digest", "encoder", "wrong"), ("digest", "nobody", "x")):
+    for auth in (None, account.login("wrong"), ("digest", "nobody", "x")):
         with account.client(auth) as client:
             answer = client.post(request)
             assert answer.status == 401, f"{auth}: expected 401, got {answer.status}"
@@ -274,7 +296,7 @@ def test_refusals(account):
         assert answer.status == 413, f"above 1 MiB: expected 413, got {answer.status}"
 
 
-def test_health_needs_no_login(account):
+def test_health_needs_no_login(host, account):
     with account.client(None) as client:
         answer = client.get("/health")
         assert answer.status == 200, f"expected 200, got {answer.status} {answer.text[:200]!r}"
@@ -282,7 +304,7 @@ def test_health_needs_no_login(account):
             answer = client.post(d.simple_v2(), path=path)
             assert answer.status != 200, f"{path}: an exchange without login: {answer.status}"
         answer = client.post(
-            d.simple_v2(), headers={"Authorization": basic_header("encoder", CLIENT_PASSWORD)}
+            d.simple_v2(), headers={"Authorization": basic_header("packager", host.client_password)}
         )
         assert answer.status == 401, f"Basic where Digest is asked for: {answer.status}"
 
@@ -292,7 +314,7 @@ def test_nothing_of_ours_can_be_fetched(host, account):
     another file of the folder."""
     host.write("public_html/drm/notes.txt", "notes", 0o644)
     base = account.base.rsplit("/", 1)[0]
-    with Client(base, host.authority.ca_file, ("digest", "encoder", CLIENT_PASSWORD)) as client:
+    with Client(base, host.authority.ca_file, account.login()) as client:
         for path in ("/.htaccess", "/notes.txt", "/", "/../speke/etc/speke-fcgi/kek"):
             answer = client.get(path)
             assert answer.status in (400, 403, 404), f"{path}: got {answer.status}"
@@ -306,14 +328,14 @@ def test_one_role_does_everything(host):
     """The schema went in without roles.sql, and belongs to the one role; that the audit is append
     only holds against it all the same, until it disables the trigger."""
     roles = host.pg.query(
-        "SELECT rolname FROM pg_roles WHERE rolname LIKE 'speke%%'", database="hosted"
+        "SELECT rolname FROM pg_roles WHERE rolname LIKE 'speke%%'", database="mydb"
     )
     assert not roles, f"roles were made: {roles}"
     owner = host.pg.query(
-        "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'speke'", database="hosted"
+        "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'speke'", database="mydb"
     )
-    assert [row["tableowner"] for row in owner] == ["hosted"], f"owners {owner}"
-    connection = psycopg2.connect(f"{host.database()} password={DATABASE_PASSWORD}")
+    assert [row["tableowner"] for row in owner] == ["myrole"], f"owners {owner}"
+    connection = psycopg2.connect(f"{host.database()} password={host.password}")
     connection.autocommit = True
     with connection.cursor() as cursor:
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
