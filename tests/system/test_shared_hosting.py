@@ -136,7 +136,6 @@ class Host:
         """A copy of the checkout that is the user's own."""
         path = os.path.join(self.home, "speke-fcgi")
         shutil.copytree(TOP, path, ignore=shutil.ignore_patterns(*NOT_COPIED, "build*"))
-        shutil.copytree(os.path.join(TOP, "build-aux"), f"{path}/build-aux", dirs_exist_ok=True)
         if ROOT:
             run(["chown", "-R", f"{self.user}:{self.user}", path])
         return path
