@@ -110,7 +110,7 @@ PYTHON
 # follow_lines PID FILE PATTERN: while PID lives shows how far it is: on a terminal the last line
 # that matches and how many there are; else every tenth second.
 follow_lines() {
-    local pid=$1 file=$2 pattern=$3 shown=$SECONDS lines last alive=1
+    local pid=$1 file=$2 pattern=$3 shown=$SECONDS started=$SECONDS lines last alive=1
     while [ "$alive" -eq 1 ]; do
         kill -0 "$pid" 2>/dev/null || alive=0
         [ "$alive" -eq 0 ] || sleep 0.5
@@ -119,7 +119,7 @@ follow_lines() {
             lines=$(grep -cE "$pattern" "$file")
             last=$(grep -E "$pattern" "$file" | tail -n 1 | tr -cd '[:print:]')
             [ -z "$UI_TTY" ] || printf '\r\e[K'
-            printf '    %s: %.90s' "$lines" "$last"
+            printf '    %s s, %s: %.90s' "$((SECONDS - started))" "$lines" "$last"
             [ -n "$UI_TTY" ] || printf '\n'
         fi
     done
