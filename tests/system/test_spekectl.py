@@ -416,6 +416,9 @@ class Terminal:
     def __init__(self, command):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            # What a job in the background of a script inherits would be inherited further.
+            for number in (signal.SIGINT, signal.SIGQUIT):
+                signal.signal(number, signal.SIG_DFL)
             os.environ.clear()
             os.execv(command[0], command)
         self.seen = ""
