@@ -11,3 +11,5 @@ dist_apacheexamples_DATA = \
 	apache/speke-server.conf \
 	apache/speke-webauth-dbd.conf \
 	apache/tls.conf
+
+dist_doc_DATA = doc/recipes.md doc/shared-hosting.md

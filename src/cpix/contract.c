@@ -371,10 +371,15 @@ static int compare_scopes(const struct contract_rule *x, const struct contract_r
     return 0;
 }
 
+/* An item of the list in which equal rules come to stand side by side. */
+struct sorted_rule {
+    struct contract_rule *rule;
+};
+
 static int compare_rules(const void *a, const void *b)
 {
-    const struct contract_rule *x = *(struct contract_rule *const *)a;
-    const struct contract_rule *y = *(struct contract_rule *const *)b;
+    const struct contract_rule *x = ((const struct sorted_rule *)a)->rule;
+    const struct contract_rule *y = ((const struct sorted_rule *)b)->rule;
     const int order = compare_scopes(x, y);
     return order != 0 ? order : (x->number > y->number) - (x->number < y->number);
 }
@@ -383,15 +388,16 @@ static int compare_rules(const void *a, const void *b)
 static bool check_types_differ(struct contract *k)
 {
     const struct cpix_document *doc = k->c->doc;
-    struct contract_rule **sorted = check_array(k->c, doc->rule_count, sizeof *sorted);
+    struct sorted_rule *sorted = check_array(k->c, doc->rule_count, sizeof *sorted);
     if (sorted == NULL)
         return false;
     for (size_t i = 0; i < doc->rule_count; i++)
-        sorted[i] = &k->rules[i];
+        sorted[i].rule = &k->rules[i];
     qsort(sorted, doc->rule_count, sizeof *sorted, compare_rules);
-    for (size_t i = 1; i < doc->rule_count; i++)
-        sorted[i]->repeated = sorted[i]->type.n > 0 &&
-                              compare_scopes(sorted[i - 1], sorted[i]) == 0;
+    for (size_t i = 1; i < doc->rule_count; i++) {
+        struct contract_rule *r = sorted[i].rule;
+        r->repeated = r->type.n > 0 && compare_scopes(sorted[i - 1].rule, r) == 0;
+    }
     for (size_t i = 0; i < doc->rule_count; i++) {
         if (k->rules[i].repeated &&
             !malformed(k, "V7", doc->rules[i].line, i + 1, "@intendedTrackType"))

@@ -222,11 +222,13 @@ int cpix_read(const void *bytes, size_t size, const struct cpix_limits *limits, 
 
 /* Something wrong with a document. */
 struct cpix_fault {
-    const char
-        *rule;       /* "E1", "V6", "S3.3": the rule's number in the SPEKE fact sheet or standard */
-    int line;        /* where; 0 when the fault is that something is missing altogether */
+    /* Which rule of SPEKE it breaks: "E1" to "E10" are the standard errors, "V1" to "V15" the
+     * checks of the encryption contract (whose texts are E8 and E10), "R…", "A…" and "S…" other
+     * rules, which have texts of our own. */
+    const char *rule;
+    int line;        /* of the element at fault, or in which something is missing */
     char place[160]; /* path, for example DRMSystemList/DRMSystem[3]@kid */
-    char text[256];  /* what the client gets: the standard string or one line */
+    char text[256];  /* what the client gets with 422: the standard string or one line */
 };
 
 /* Told of each fault in the order of the checks. Returns true to have the checks go on; the
@@ -238,7 +240,8 @@ enum cpix_fit { CPIX_FITS, CPIX_MISFIT, CPIX_UNKNOWN_SYSTEM };
 /* What the checks need to know from outside. */
 struct cpix_rules {
     enum speke_version version;
-    /* Whether a DRM system works in this version with this scheme. Gets fit_context. */
+    /* Whether a DRM system works in this version with this scheme; with SCHEME_NONE, only whether
+     * it is known is looked at. Gets fit_context. */
     enum cpix_fit (*system_fit)(const void *context, const struct uuid *system_id,
                                 enum scheme scheme, enum speke_version version);
     const void *fit_context;
@@ -260,7 +263,9 @@ int cpix_check(struct cpix_document *doc, const struct cpix_rules *rules, struct
  * are encrypted, as EncryptedValue with the DeliveryDataList that opens them. A ContentKey without
  * key is written without Data, so the same function writes requests: a placeholder whose value is
  * NULL is left out, one whose value is "" is written empty. The buffer's sticky failure tells
- * whether it fitted. */
+ * whether it fitted. What v2.x has no place for is never written then: CPIX@id, URIExtXKey and
+ * whatever is of the speke namespace; in v1 contentId, version and commonEncryptionScheme.
+ * Attributes of a foreign namespace get a prefix of their own. */
 void cpix_write(const struct cpix_document *doc, struct buf *out);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* spekectl audit tail: the last audit events, and those to come. */
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -32,12 +33,10 @@ static const char LAST_ONES[] = "SELECT * FROM (" SELECTION
                                 "ORDER BY event_id DESC LIMIT $1) AS last ORDER BY event_id";
 static const char NEW_ONES[] = SELECTION "WHERE event_id > $1 ORDER BY event_id";
 
+/* Not cut to the terminal's width: a reason that wraps is better than half a reason. */
 static const struct column COLUMNS[] = {
-    {"at", "TIME", false, 20},        {"event", "EVENT", false, 7},
-    {"status", "STATUS", false, 3},   {"who", "WHO", true, 10},
-    {"remote_addr", "FROM", true, 9}, {"content_id", "CONTENT ID", true, 12},
-    {"keys", "KEYS", false, 9},       {"drm", "DRM", true, 9},
-    {"detail", "DETAIL", true, 0},
+    {"at", "TIME", false, 20},          {"kind", "EVENT", false, 11}, {"who", "WHO", false, 10},
+    {"remote_addr", "FROM", false, 12}, {"what", "WHAT", false, 0},
 };
 
 struct tail {
@@ -55,53 +54,93 @@ static void put_system(struct buf *out, const char *text)
         system = drm_find(&id, SPEKE_V2_1);
         system = system != NULL ? system : drm_find(&id, SPEKE_V1);
     }
-    buf_printf(out, "%s%s", out->len > 0 ? "," : "", system != NULL ? drm_name(system) : "other");
+    buf_puts(out, system != NULL ? drm_name(system) : "other");
 }
 
-/* Has the detail of a release say for whom its keys were encrypted. */
-static int add_recipients(json_t *row)
+/* For whom the keys of a release were encrypted: ", encrypted for CN=origin and 1 more". */
+static void put_recipients(struct buf *out, const json_t *row)
 {
     const json_t *recipients = json_object_get(row, "recipients");
     const size_t count = json_array_size(recipients); /* 0 also for NULL */
     const char *subject = json_string_value(
         json_object_get(json_array_get(recipients, 0), "subject"));
     if (count == 0)
-        return 0;
-    char more[32] = "";
+        return;
+    buf_puts(out, ", encrypted for ");
+    buf_puts(out, subject != NULL ? subject : "-");
     if (count > 1)
-        (void)snprintf(more, sizeof more, " and %zu more", count - 1);
-    return json_object_set_new(row, "detail",
-                               json_sprintf("for %s%s", subject != NULL ? subject : "-", more));
+        buf_printf(out, " and %zu more", count - 1);
 }
 
-/* Adds what the table shows in place of lists of UUIDs: who, how many keys, which systems. */
-static int add_summary(json_t *row)
+/* A very long content id would hide what follows it. */
+static void put_content_id(struct buf *out, const char *text)
 {
-    struct buf systems;
-    char keys[64] = "-";
+    enum { MOST_BYTES = 100 };
+    size_t n = strlen(text);
+    const bool cut = n > MOST_BYTES;
+    for (n = cut ? MOST_BYTES : n; cut && n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80; n--)
+        ; /* back to the beginning of a character */
+    buf_put(out, text, n);
+    buf_puts(out, cut ? "...: " : ": ");
+}
+
+/* "movie-1: 4 keys (1 new) for widevine,fairplay", "movie-1: Malformed encryption contract". */
+static void put_what(struct buf *out, const json_t *row)
+{
     size_t i;
     json_t *item;
-    const size_t kids = json_array_size(json_object_get(row, "kids"));
-    const size_t created = json_array_size(json_object_get(row, "created_kids"));
-    const json_t *user = json_object_get(row, "remote_user");
-    if (kids > 0)
-        (void)snprintf(keys, sizeof keys, created > 0 ? "%zu, %zu new" : "%zu", kids, created);
-    buf_init(&systems, 4096);
+    const char *content = json_string_value(json_object_get(row, "content_id"));
+    const char *detail = json_string_value(json_object_get(row, "detail"));
+    const char *event = json_string_value(json_object_get(row, "event"));
+    const size_t keys = json_array_size(json_object_get(row, "kids"));
+    const size_t new = json_array_size(json_object_get(row, "created_kids"));
+    if (content != NULL)
+        put_content_id(out, content);
+    if (detail != NULL)
+        buf_puts(out, detail);
+    if (event == NULL || strcmp(event, "release") != 0)
+        return;
+    buf_printf(out, "%zu key%s", keys, keys == 1 ? "" : "s");
+    if (new > 0)
+        buf_printf(out, " (%zu new)", new);
     json_array_foreach(json_object_get(row, "systems"), i, item)
-        put_system(&systems, json_string_value(item));
-    if (systems.len == 0)
-        buf_putc(&systems, '-');
-    int result = buf_ok(&systems)
-                     ? json_object_set_new(row, "drm",
-                                           json_stringn((const char *)systems.data, systems.len))
+    {
+        buf_puts(out, i == 0 ? " for " : ",");
+        put_system(out, json_string_value(item));
+    }
+    put_recipients(out, row);
+}
+
+/* Adds a member with the text that put() makes of the row. */
+static int add_text(json_t *row, const char *name, void (*put)(struct buf *, const json_t *))
+{
+    struct buf text;
+    buf_init(&text, LINES_MAX);
+    put(&text, row);
+    buf_put_u8(&text, 0);
+    int result = buf_ok(&text)
+                     ? json_object_set_new(row, name, json_string((const char *)text.data))
                      : -1;
-    buf_free(&systems);
-    if (result == 0)
-        result = json_object_set_new(row, "keys", json_string(keys));
-    return result == 0 ? json_object_set(row, "who",
-                                         json_is_string(user) ? json_object_get(row, "remote_user")
-                                                              : json_object_get(row, "operator"))
-                       : -1;
+    buf_free(&text);
+    return result;
+}
+
+/* The status of a release is always 200. */
+static void put_kind(struct buf *out, const json_t *row)
+{
+    const char *event = json_string_value(json_object_get(row, "event"));
+    const json_int_t status = json_integer_value(json_object_get(row, "status"));
+    buf_puts(out, event != NULL ? event : "");
+    if (status >= 400)
+        buf_printf(out, " %" JSON_INTEGER_FORMAT, status);
+}
+
+static void put_who(struct buf *out, const json_t *row)
+{
+    const char *who = json_string_value(json_object_get(row, "remote_user"));
+    if (who == NULL)
+        who = json_string_value(json_object_get(row, "operator"));
+    buf_puts(out, who != NULL ? who : "");
 }
 
 static int print_table(struct tail *tail, const json_t *rows)
@@ -112,11 +151,12 @@ static int print_table(struct tail *tail, const json_t *rows)
     int code = CTL_DONE;
     json_array_foreach(rows, i, row)
     {
-        if (add_summary(row) != 0 || add_recipients(row) != 0)
+        if (add_text(row, "kind", put_kind) != 0 || add_text(row, "who", put_who) != 0 ||
+            add_text(row, "what", put_what) != 0)
             return ctl_fail_memory();
     }
     buf_init(&text, LINES_MAX);
-    table_format(&text, CTL_COLUMNS(COLUMNS), rows, tail->head, terminal_width());
+    table_format(&text, CTL_COLUMNS(COLUMNS), rows, tail->head, 0);
     tail->head = false;
     if (!buf_ok(&text))
         code = ctl_fail_memory();

@@ -56,6 +56,8 @@ static void cell_text(const json_t *value, char out[static CELL_SIZE])
         buf_puts(&raw, "-");
         break;
     }
+    if (raw.len == 0 && buf_ok(&raw))
+        buf_putc(&raw, '-');
     buf_put_u8(&raw, 0);
     (void)printable(out, CELL_SIZE, buf_ok(&raw) ? (const char *)raw.data : ELLIPSIS);
     buf_free(&raw);

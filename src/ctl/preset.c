@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/preset.h"
 
-#include <ctype.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -110,9 +109,20 @@ static int take_item(struct choice *c, const char *item, char *why, size_t size)
     return name_side(c, side, name[0] - '0', why, size);
 }
 
+/* Upper case, and "-" for what may stand in its place. */
+static char normal(char c)
+{
+    static const char FROM[] = "abcdefghijklmnopqrstuvwxyz_=";
+    static const char TO[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ--";
+    const char *at = strchr(FROM, c);
+    if (at == NULL)
+        return c;
+    return TO[at - FROM];
+}
+
 static int take_items(struct choice *c, const char *text, char *why, size_t size)
 {
-    char item[ITEM_SIZE];
+    char item[ITEM_SIZE] = "";
     for (;;) {
         const size_t n = strcspn(text, ",");
         if (n >= sizeof item) {
@@ -120,7 +130,7 @@ static int take_items(struct choice *c, const char *text, char *why, size_t size
             return -1;
         }
         for (size_t i = 0; i < n; i++)
-            item[i] = strchr("_=", text[i]) != NULL ? '-' : (char)toupper((unsigned char)text[i]);
+            item[i] = normal(text[i]);
         item[n] = '\0';
         if (take_item(c, item, why, size) != 0)
             return -1;

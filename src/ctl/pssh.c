@@ -192,7 +192,7 @@ int playready_object_read(const unsigned char *bytes, size_t n, struct uuid *kid
         /* UTF-16LE; whatever is not ASCII is no part of what is looked for. */
         for (size_t i = 0; i < length; i++) {
             const size_t c = le16(header.bytes + 2 * i);
-            text[i] = c > 0 && c < 0x80 ? (char)c : '?';
+            text[i] = (char)(c > 0 && c < 0x80 ? c : '?');
         }
         text[length] = '\0';
         header_kids(text, kids, most, count);

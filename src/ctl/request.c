@@ -37,6 +37,15 @@ struct run {
     struct buf body;
 };
 
+/* An empty body has no bytes to point at. */
+static int read_document(struct run *r, const struct buf *text, struct cpix_document *out,
+                         struct failure *f)
+{
+    if (text->len == 0)
+        return fail(f, 400, "The document is empty");
+    return cpix_read(text->data, text->len, &CPIX_DEFAULT_LIMITS, &r->arena, out, f);
+}
+
 /* --- the document that is sent ------------------------------------------------------------------
  */
 
@@ -49,8 +58,7 @@ static int load_document(struct run *r, const char *path)
     const char *version = option_value(r->args, "speke");
     if (file_slurp(path, &r->body, why, sizeof why) != 0)
         return ctl_fail(CTL_FAILED, "%s", why);
-    r->asked_known = cpix_read(r->body.data, r->body.len, &CPIX_DEFAULT_LIMITS, &r->arena,
-                               &r->asked, &f) == 0;
+    r->asked_known = read_document(r, &r->body, &r->asked, &f) == 0;
     if (!r->asked_known)
         ctl_warn(r->ctl, "%s: %s; it is sent all the same", path, f.text);
     if (version != NULL)
@@ -175,8 +183,8 @@ static char *find_password(const struct ctl_arguments *args)
 static int refused(const struct http_answer *answer)
 {
     const char *hint = "";
-    size_t n = strnlen((const char *)answer->body.data, answer->body.len);
-    const char *text = answer->body.data != NULL ? (const char *)answer->body.data : "";
+    const char *text = answer->body.len > 0 ? (const char *)answer->body.data : "";
+    size_t n = strnlen(text, answer->body.len);
     const bool plain = strncasecmp(answer->content_type, "text/plain", 10) == 0;
     if (!plain || n > 500) {
         text = "";
@@ -289,8 +297,7 @@ static int take_answer(struct run *r, const struct http_answer *answer)
     if (save != NULL &&
         file_replace(save, answer->body.data, answer->body.len, SAVE_MODE, why, sizeof why) != 0)
         return ctl_fail(CTL_FAILED, "%s", why);
-    if (cpix_read(answer->body.data, answer->body.len, &CPIX_DEFAULT_LIMITS, &r->arena, &got, &f) !=
-        0)
+    if (read_document(r, &answer->body, &got, &f) != 0)
         return ctl_fail(CTL_FAILED, "the answer is no CPIX document: %s", f.text);
     return judge_answer(r, &got, answer);
 }

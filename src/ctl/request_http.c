@@ -91,7 +91,8 @@ static bool set_options(CURL *curl, const struct http_request *r, struct http_an
            curl_easy_setopt(curl, CURLOPT_POST, 1L) == CURLE_OK &&
            curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body->len) ==
                CURLE_OK &&
-           curl_easy_setopt(curl, CURLOPT_POSTFIELDS, r->body->data) == CURLE_OK &&
+           curl_easy_setopt(curl, CURLOPT_POSTFIELDS,
+                            r->body->len > 0 ? (const void *)r->body->data : "") == CURLE_OK &&
            curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers) == CURLE_OK &&
            curl_easy_setopt(curl, CURLOPT_USERAGENT, "spekectl/" SPEKE_VERSION) == CURLE_OK &&
            curl_easy_setopt(curl, CURLOPT_TIMEOUT, r->timeout) == CURLE_OK &&

@@ -16,7 +16,7 @@ static const char DEFAULT_SYSTEMS[] = "widevine,playready,fairplay";
 static const char V1_PRESET[] = "SHARED";
 static const char V1_SYSTEMS[] = "widevine,playready";
 
-enum { SHA1_BYTES = 20, PERIOD_MAX = 2147483647 };
+enum { SHA1_BYTES = 20, PERIOD_MAX = 2147483647, NAME_MAX_BYTES = 65536 };
 
 int speke_version_parse(const char *text, enum speke_version *out)
 {
@@ -36,7 +36,7 @@ int plan_derive_kid(const char *track_type, const char *period, const char *cont
                                                 0x80, 0xb4, 0x00, 0xc0, 0x4f, 0xd4, 0x30, 0xc8}};
     unsigned char digest[SHA1_BYTES];
     struct buf name;
-    buf_init(&name, 64 * 1024);
+    buf_init(&name, NAME_MAX_BYTES);
     buf_put(&name, URL_NAME_SPACE.bytes, UUID_BYTES);
     buf_printf(&name, "speke-fcgi:kid:%s:%s:%s", track_type, period != NULL ? period : "",
                content_id);

@@ -13,15 +13,15 @@ enum { TABLE_MAX = 16 * 1024 * 1024 };
 static const struct column KEY_COLUMNS[] = {
     {"kid", "KID", false, 0},
     {"track_types", "TRACKS", true, 0},
-    {"fingerprint", "KEY SHA-256 BEGINS", false, 0},
-    {"iv", "IV", false, 0},
+    {"fingerprint", "KEY SHA-256", false, 0},
+    {"iv", "IV", true, 0},
 };
 
 static const struct column REVEALED_COLUMNS[] = {
     {"kid", "KID", false, 0},
     {"track_types", "TRACKS", true, 0},
     {"key_hex", "KEY", false, 0},
-    {"iv", "IV", false, 0},
+    {"iv", "IV", true, 0},
 };
 
 static const struct column SYSTEM_COLUMNS[] = {

@@ -336,7 +336,7 @@ static int audit_refusal(struct run *r, struct failure *f)
         if (text != NULL && uuid_parse(text, &kids[count]) == 0)
             count++;
     }
-    enum speke_version version;
+    enum speke_version version = SPEKE_V1;
     struct failure unknown;
     const char *version_text = choose_version(r->request->speke_version, &version, &unknown) == 0
                                    ? speke_version_name(version)

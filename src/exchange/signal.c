@@ -2,6 +2,7 @@
 #include "exchange/signal.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -104,12 +105,10 @@ static const char *key_url_base(const struct settings *settings, const char *bas
 {
     if (settings->key_url[0] != '\0')
         return settings->key_url;
-    const size_t n = strlen(base_url);
-    char *url = arena_alloc(arena, n + sizeof "/client");
-    if (url != NULL) {
-        memcpy(url, base_url, n);
-        memcpy(url + n, "/client", sizeof "/client");
-    }
+    const size_t size = strlen(base_url) + sizeof "/client";
+    char *url = arena_alloc(arena, size);
+    if (url != NULL)
+        (void)snprintf(url, size, "%s/client", base_url); /* it fits */
     return url;
 }
 

@@ -36,16 +36,22 @@ int answer_status(const struct answer *a)
     return failed(&a->failure) ? a->failure.status : 200;
 }
 
-static const char *plain_text(const struct answer *a)
+static bool is_document(const struct answer *a)
 {
-    return failed(&a->failure) ? a->failure.text : a->text;
+    return !failed(&a->failure) && a->text == NULL && a->document != NULL;
 }
 
 const void *answer_body(const struct answer *a, size_t *size)
 {
-    const char *text = plain_text(a);
-    *size = text != NULL ? strlen(text) : a->document->len;
-    return text != NULL ? (const void *)text : a->document->data;
+    if (is_document(a)) {
+        *size = a->document->len;
+        return a->document->data;
+    }
+    const char *text = a->text != NULL ? a->text : "";
+    if (failed(&a->failure))
+        text = a->failure.text;
+    *size = strlen(text);
+    return text;
 }
 
 /* Whatever is not printable ASCII would end the header or begin another. */
@@ -75,7 +81,7 @@ void answer_head(const struct answer *a, const char *agent, struct buf *out)
     const int status = answer_status(a);
     buf_printf(out, "Status: %d %s\r\n", status, phrase(status));
     put_header(out, "Content-Type",
-               plain_text(a) != NULL ? "text/plain; charset=utf-8" : "application/xml");
+               is_document(a) ? "application/xml" : "text/plain; charset=utf-8");
     buf_printf(out, "Content-Length: %zu\r\n", size);
     put_header(out, a->agent_header, agent);
     put_header(out, "X-Speke-Version", a->speke_version);

@@ -30,7 +30,7 @@ enum {
 struct batch {
     int fd;
     int id;
-    int count;
+    size_t count;
     FCGI_Header headers[RECORDS_AT_ONCE];
     struct iovec pieces[2 * RECORDS_AT_ONCE + 1]; /* header and content; the end of the request */
 };
@@ -57,9 +57,9 @@ static FCGI_Header header(int type, int id, size_t length)
     };
 }
 
-static int flush(struct batch *b, int pieces)
+static int flush(struct batch *b, size_t pieces)
 {
-    const int result = io_write_all(b->fd, b->pieces, pieces);
+    const int result = io_write_all(b->fd, b->pieces, (int)pieces);
     b->count = 0;
     return result;
 }

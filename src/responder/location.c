@@ -67,6 +67,8 @@ static int check_segments(const char *path, struct failure *f)
         if ((unsigned char)*p < 0x20 || *p == 0x7f || *p == '\\')
             return malformed(f, "a control character or a backslash");
     }
+    if (*path != '\0' && *path != '/')
+        return malformed(f, "no slash at its beginning");
     while (*path == '/') {
         const char *segment = path + 1;
         const size_t n = strcspn(segment, "/");

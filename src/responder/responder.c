@@ -29,8 +29,10 @@ enum {
 static int adopt(struct responder *r, struct settings *settings, struct failure *f)
 {
     struct keystore *keystore = keystore_new(settings);
-    if (keystore == NULL)
-        return fail_memory(f);
+    if (keystore == NULL) {
+        (void)fail_memory(f);
+        return -1;
+    }
     exchange_free(&r->exchange);
     keystore_free(r->keystore);
     free(r->settings);

@@ -49,8 +49,9 @@ static bool next_record(const uint8_t **p, const uint8_t *end, struct record *r)
                          .id = (unsigned)at[2] << 8 | at[3],
                          .content = at + FCGI_HEADER_LEN,
                          .size = (size_t)at[4] << 8 | at[5]};
-    /* libfcgi forgets the padding of the record that begins a request. */
-    const size_t padding = r->type == FCGI_BEGIN_REQUEST ? 0 : at[6];
+    /* libfcgi forgets the padding of the records that begin a request and end its parameters. */
+    const bool unpadded = r->type == FCGI_BEGIN_REQUEST || (r->type == FCGI_PARAMS && r->size == 0);
+    const size_t padding = unpadded ? 0 : at[6];
     const size_t whole = r->size + padding, left = (size_t)(end - r->content);
     if (r->size > left)
         r->size = left;
@@ -99,15 +100,16 @@ static struct trouble find_trouble(const uint8_t *data, size_t size)
     size_t n = 0;
     unsigned id = FCGI_NULL_REQUEST_ID;
     for (const uint8_t *p = data; next_record(&p, data + size, &r);) {
-        if (r.id == FCGI_NULL_REQUEST_ID && r.type == FCGI_GET_VALUES)
+        const bool management = r.id == FCGI_NULL_REQUEST_ID;
+        if (management && r.type == FCGI_GET_VALUES) {
             t.length |= announces_too_much(r.content, r.size);
-        else if (r.id == FCGI_NULL_REQUEST_ID)
-            t.leak = true;
-        else if (r.type == FCGI_BEGIN_REQUEST && id == FCGI_NULL_REQUEST_ID)
-            id = r.id;
-        else if (r.type == FCGI_PARAMS && r.id == id) {
+        } else if (management || (r.type == FCGI_PARAMS && r.id == id)) {
+            /* An unknown management record is read as parameters. */
+            t.leak |= management;
             memcpy(parameters + n, r.content, r.size);
             n += r.size;
+        } else if (r.type == FCGI_BEGIN_REQUEST && id == FCGI_NULL_REQUEST_ID) {
+            id = r.id;
         }
     }
     t.length |= announces_too_much(parameters, n);

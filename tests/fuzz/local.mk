@@ -10,7 +10,9 @@ fuzz_targets = \
 	tests/fuzz/fuzz-pssh \
 	tests/fuzz/fuzz-request \
 	tests/fuzz/fuzz-settings \
+	tests/fuzz/fuzz-show \
 	tests/fuzz/fuzz-template \
+	tests/fuzz/fuzz-tenant \
 	tests/fuzz/fuzz-uuid
 check_PROGRAMS += $(fuzz_targets)
 fuzz_common = tests/fuzz/fuzz.c tests/fuzz/fuzz.h
@@ -24,7 +26,7 @@ TESTS += $(fuzz_targets)
 endif
 EXTRA_DIST += tests/fuzz/cpix.dict tests/fuzz/finds tests/fuzz/replay.c \
 	tests/fuzz/request.dict tests/fuzz/run tests/fuzz/seeds tests/fuzz/settings.dict \
-	tests/fuzz/targets tests/fuzz/template.dict
+	tests/fuzz/targets tests/fuzz/template.dict tests/fuzz/tenant.dict
 
 FUZZ_SECONDS = 600
 fuzz: $(fuzz_targets)
@@ -89,3 +91,14 @@ tests_fuzz_fuzz_uuid_SOURCES = tests/fuzz/uuid.c $(fuzz_common) $(fuzz_main)
 tests_fuzz_fuzz_uuid_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/fuzz -DFUZZ_TARGET='"uuid"'
 tests_fuzz_fuzz_uuid_LDFLAGS = $(fuzz_flags)
 tests_fuzz_fuzz_uuid_LDADD = $(fuzz_small_libs)
+
+tests_fuzz_fuzz_show_SOURCES = tests/fuzz/show.c $(fuzz_common) $(fuzz_main)
+tests_fuzz_fuzz_show_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/fuzz -DFUZZ_TARGET='"show"'
+tests_fuzz_fuzz_show_LDFLAGS = $(fuzz_flags)
+tests_fuzz_fuzz_show_LDADD = src/ctl/libctl.a src/exchange/libexchange.a src/keystore/libkeystore.a \
+	src/drm/libdrm.a $(fuzz_small_libs) $(LIBPQ_LIBS) $(LIBCURL_LIBS) $(JANSSON_LIBS)
+
+tests_fuzz_fuzz_tenant_SOURCES = tests/fuzz/tenant.c $(fuzz_common) $(fuzz_main)
+tests_fuzz_fuzz_tenant_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/fuzz -DFUZZ_TARGET='"tenant"'
+tests_fuzz_fuzz_tenant_LDFLAGS = $(fuzz_flags)
+tests_fuzz_fuzz_tenant_LDADD = src/exchange/libexchange.a src/drm/libdrm.a $(fuzz_small_libs)

@@ -31,18 +31,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_within(data, size, &box.widevine.content_id);
         check_within(data, size, &box.widevine.policy);
     }
-    (void)playready_object_read(data, size, kids, MOST,
-                                &count); /* any answer but a crash will do */
+    (void)playready_object_read(data, size, kids, MOST, &count); /* any answer will do */
     MUST(count <= MOST);
     struct buf header;
     buf_init(&header, 2 * size + 1);
-    if (playready_object_header(data, size, &header) == 0)
-        MUST(buf_ok(&header) && utf8_valid_prefix(header.data, header.len) == header.len);
-    buf_free(&header);
-    struct buf header;
-    buf_init(&header, 1 << 20);
     if (playready_object_header(data, size, &header) == 0 && header.len > 0) {
         const size_t valid = utf8_valid_prefix(header.data, header.len);
+        MUST(buf_ok(&header));
         MUST(valid == header.len || header.data[valid] == '\0');
     }
     buf_free(&header);

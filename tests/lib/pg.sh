@@ -10,7 +10,8 @@
 #   pg_load DB [USER]     creates database DB and loads the schema: with the group roles, as PG_DBA
 #                         (default: postgres), or, when USER is given, as that role alone, which
 #                         then owns the database
-#   pg_restart, pg_stop   pg_stop removes DIR as well
+#   pg_restart, pg_stop   pg_stop removes DIR as well; should the shell that called pg_start be
+#                         killed, this is done for it
 #
 # SPEKE_SQL is the directory of the SQL files, PG_BINDIR that of the server programs.
 
@@ -33,6 +34,7 @@ pg_start() {
     PG_DIR=$1
     PG_OPTIONS="-c listen_addresses= -c unix_socket_directories=$PG_DIR -c shared_buffers=64MB ${2-}"
     mkdir -m 0755 "$PG_DIR" || return 1
+    pg_watch
     if [ "$(id -u)" -eq 0 ]; then
         chown postgres: "$PG_DIR" || return 1
     fi
@@ -41,6 +43,17 @@ pg_start() {
     PGHOST=$PG_DIR PGPORT=5432 PGUSER=postgres
     export PGHOST PGPORT PGUSER
     pg_ctl_start
+}
+
+# Outlives the shell by a second or two, in a session of its own, and ends when DIR is gone.
+pg_watch() {
+    # shellcheck disable=SC2016 # the inner shell expands it
+    setsid sh -c 'while [ -d "$2" ]; do
+            kill -0 "$1" 2>/dev/null && sleep 1 && continue
+            kill -QUIT "$(head -n 1 "$2/data/postmaster.pid")"
+            sleep 1
+            rm -rf "$2" "$2.log"
+        done' pg-watch $$ "$PG_DIR" </dev/null >/dev/null 2>&1 &
 }
 
 pg_ctl_start() {

@@ -2,6 +2,7 @@
 """The program by itself, without a web server: started in each of its ways, with a settings file of
 its own and, unless a test brings one, no database behind it."""
 import os
+import re
 import shutil
 import signal
 import socket
@@ -43,6 +44,12 @@ class Spawned(Process):
                 **self.options,
             )
         return self
+
+    def heeds_signals(self):
+        """Whether the process has come so far that SIGTERM is held back for it to be read."""
+        with open(f"/proc/{self.child.pid}/status", encoding="ascii") as status:
+            blocked = re.search(r"^SigBlk:\s*([0-9a-f]+)$", status.read(), re.M).group(1)
+        return int(blocked, 16) >> (signal.SIGTERM - 1) & 1 == 1
 
 
 class Responder:

@@ -5,6 +5,7 @@ schemas, with colons between, to validate the answers as well."""
 import http.server
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -15,6 +16,9 @@ import pytest
 from harness.site import BUILD, TOP
 
 CONFORMANCE = os.path.join(TOP, "tests", "conformance")
+sys.path.insert(0, CONFORMANCE)
+from conformance.catalogue import RULES as CATALOGUE  # noqa: E402
+
 TENANT = CLIENT = "conformance"
 PASSWORD = "pw-conformance"
 OVERRIDE_NAMESPACE = "2f8a9c1e-6b7d-5e43-9a10-5d3c7e8f4b21"
@@ -139,3 +143,16 @@ def test_run_that_is_not_possible(tenant_site, web, arguments, text):
     assert done.returncode == 2, f"exit {done.returncode}: {done.stdout}"
     assert text in done.stderr, done.stderr
     assert not done.stdout, done.stdout
+
+
+def test_documented_table():
+    """doc/conformance.md has every rule in the words of the run, and a result for each server."""
+    with open(os.path.join(TOP, "doc", "conformance.md"), encoding="utf-8") as text:
+        rows = re.findall(r"^\| (R\d+) \| (.*) \| (\S[^|]*) \| (\S[^|]*) \|$", text.read(), re.M)
+    assert [(name, says) for name, says, _, _ in rows] == [
+        (CATALOGUE[number].name, CATALOGUE[number].says) for number in sorted(CATALOGUE)
+    ]
+    for name, _, *results in rows:
+        for result in results:
+            expected = "not measured" if name == "R72" else "pass"
+            assert result.startswith(expected), f"{name}: {result}"

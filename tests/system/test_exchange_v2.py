@@ -31,6 +31,7 @@ def exchange(client, request, version="2.0"):
         assert "charset=utf-8" in content_type.lower(), f"charset in {content_type!r}"
     assert answer.header("X-Speke-Version") == version, "X-Speke-Version must be the request's"
     assert answer.header("X-Speke-User-Agent"), "X-Speke-User-Agent must not be empty"
+    assert "no-store" in answer.header("Cache-Control"), "nobody may keep an answer with keys"
     return check_v2(answer.body, request, client.base)
 
 

@@ -14,8 +14,14 @@ import pytest
 from harness import documents as d
 from harness.answers import check_v2
 from harness.http import Client
-from harness.process import free_port, port_open
+from harness.process import ROOT, free_port, port_open
 from harness.site import TOP
+
+
+pytestmark = pytest.mark.skipif(
+    not ROOT and os.stat(TOP).st_uid != os.geteuid(),
+    reason="quickstart wants to be run by the owner of the checkout, or by root",
+)
 
 
 class Quickstart:

@@ -63,6 +63,26 @@ def test_64_clients_one_new_content(new_site, shuffled):
             client.close()
 
 
+@pytest.mark.parametrize("kind", ["lighttpd-spawn", "apache-fcgid", "apache-cgi"])
+def test_one_new_content_every_way_to_run(site, kind):
+    """The same with processes that the web server starts, in CGI one for each request."""
+    web = site.web(kind)
+    clients = [web.client().login() for _ in range(16)]
+    for _ in range(2):
+        content_id, kids = d.new_content_id("race"), [d.new_kid() for _ in range(3)]
+
+        def ask(client, content_id=content_id, kids=kids):
+            request = request_for(content_id, kids, True)
+            answer = client.post(request)
+            assert answer.status == 200, f"{answer.status} {answer.text[:200]!r}"
+            return check_v2(answer.body, request)
+
+        answers = at_once([lambda client=client: ask(client) for client in clients])
+        expect_agreement(site, content_id, kids, answers)
+    for client in clients:
+        client.close()
+
+
 def test_overlapping_documents(new_site):
     """Contents whose KID sets overlap in part: no deadlock, and still one value each."""
     site = new_site(workers=8)
@@ -215,7 +235,9 @@ def test_kill_spawned_workers_under_load(new_site):
     with Load(web, 8) as load:
         wait_until(lambda: len(load.given) > 20, 10, "the load to begin")
         for _ in range(8):
-            pids = [pid for pid in web.pids() if pid != web.process.pid]
+            pids = wait_until(
+                lambda: [pid for pid in web.pids() if pid != web.process.pid], 10, "a process"
+            )
             os.kill(random.choice(pids), signal.SIGKILL)
             time.sleep(0.4)
         count = len(load.given)
@@ -264,4 +286,25 @@ def test_stop_under_load(new_site):
         site.start_responder()
         count = len(load.given)
         wait_until(lambda: len(load.given) > count + 50, 10, "the service to go on")
+    expect_all_there(site, web, load)
+
+
+@pytest.mark.parametrize("kind", ["lighttpd", "apache", "lighttpd-spawn", "apache-fcgid"])
+def test_reload_under_load(new_site, kind):
+    """A reload of the web server (SIGUSR1): no answer is cut, the program that stands
+    alone is left alone, the service goes on."""
+    site = new_site(workers=2)
+    web = site.web(kind)
+    workers = site.worker_pids()
+    # mod_fcgid looks for a free process once a second, so no more clients than processes.
+    fcgid = kind == "apache-fcgid"
+    with Load(web, 2 if fcgid else 6) as load:
+        for _ in range(1 if fcgid else 3):
+            count = len(load.given)
+            wait_until(lambda count=count: len(load.given) > count + 20, 20, "load")
+            web.reload()
+        count = len(load.given)
+        wait_until(lambda: len(load.given) > count + 20, 20, "the service to go on")
+    assert load.cut == 0, f"{load.cut} answers were cut"
+    assert site.worker_pids() == workers, "a reload of the web server touched the workers"
     expect_all_there(site, web, load)

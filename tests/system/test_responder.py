@@ -10,7 +10,7 @@ import time
 import fcgi_client as f
 import pytest
 from harness import documents as d
-from harness.process import children, resident_kib, run, wait_until
+from harness.process import children, resident_kib, run, settled_log, wait_until
 from harness.site import TOP
 from harness.web import USER
 from responder import Responder, program  # noqa: F401 (a fixture)
@@ -215,9 +215,9 @@ def test_an_error_is_one_line_without_a_newline(store):
 
 def test_each_request_is_one_line_in_the_log(store):
     def lines_of(ask):
-        before = len(store.log_text().splitlines())
+        before = len(settled_log(store.log).splitlines())
         ask()
-        return [x for x in store.log_text().splitlines()[before:] if "us=" in x]
+        return [x for x in settled_log(store.log).splitlines()[before:] if "us=" in x]
 
     (line,) = lines_of(lambda: exchange(store))
     assert re.search(rf"info: POST {KEYS} 200 client=encoder version=2\.0 us=\d+", line)

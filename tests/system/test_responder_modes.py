@@ -51,6 +51,7 @@ def test_spawned_processes_share_a_socket(responder):
     for _ in range(20):
         assert responder.heartbeat().status == 200
     for process in made[:2]:
+        wait_until(process.heeds_signals, 10, "a process that heeds SIGTERM")
         process.send(signal.SIGTERM)
         ends(process, IDLE_END)
     assert responder.heartbeat().status == 200

@@ -44,10 +44,11 @@ def files_below(*directories):
 
 
 def read(path):
+    """Contents of a file; nothing of one that has gone or that the system keeps from us."""
     try:
         with open(path, "rb") as data:
             return data.read()
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return b""
 
 

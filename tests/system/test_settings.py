@@ -29,7 +29,7 @@ NAME, PASSWORD = "tuned-encoder", "pw-tuned"
 ALL_ELEMENTS = ("PSSH", "ContentProtectionData", "media", "master")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def tenant_site(site):
     site.ctl("tenant", "add", "tuned", user="op")
     site.ctl("client", "add", NAME, "--tenant", "tuned", user="op")
@@ -325,7 +325,7 @@ def test_keys_leave_encrypted_or_not_at_all(tuned):
     assert text == "Content key encryption required: missing DeliveryDataList"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def certificates():
     """A CA and recipients: name -> (certificate, private key)."""
     made = {}

@@ -416,6 +416,9 @@ class Terminal:
     def __init__(self, command):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            # What a job in the background of a script inherits would be inherited further.
+            for number in (signal.SIGINT, signal.SIGQUIT):
+                signal.signal(number, signal.SIG_DFL)
             os.environ.clear()
             os.execv(command[0], command)
         self.seen = ""
@@ -739,6 +742,8 @@ def test_exit_codes_of_request(site, content, tmp_path):
     bad = tmp_path / "bad.xml"
     bad.write_text("<no/>", encoding="utf-8")
     assert "400" in ask("--send", str(bad), code=REFUSED).stderr
+    bad.write_text("", encoding="utf-8")
+    assert "400" in ask("--send", str(bad), code=REFUSED).stderr
     ask("--content-id", content, SPEKE_CA="/etc/ssl/certs/ca-certificates.crt", code=UNAVAILABLE)
     ask("--content-id", content, SPEKE_URL="https://127.0.0.1:1/", code=UNAVAILABLE)
     ask("--content-id", content, SPEKE_URL="", code=USAGE)
@@ -898,7 +903,14 @@ def test_audit_tail_tells_who_got_what(site, content):
     assert (event["event"], event["status"], event["client"], event["tenant"]) == ("release", 200, "encoder", "demo")
     assert set(event["kids"]) == set(event["created_kids"]) == set(site.stored_keys(content))
     shown = site.ctl("audit", "tail", "-n", "1", user="auditor").stdout
-    for word in ("release", "200", "encoder", "127.0.0.1", content, "2, 2 new", "widevine"):
+    for word in ("release", "encoder", "127.0.0.1", content, f"{content}: 2 keys (2 new) for widevine,playready,fairplay"):
+        assert word in shown
+
+
+def test_audit_tail_tells_what_was_refused(site, content):
+    Asker(site)("--content-id", content, "--drm", "fairplay", "--scheme", "cenc", code=REFUSED)
+    shown = site.ctl("audit", "tail", "-n", "1", user="auditor").stdout
+    for word in ("refusal 422", "encoder", f"{content}: ContentKey@commonEncryptionScheme non compatible"):
         assert word in shown
 
 

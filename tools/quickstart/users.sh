@@ -35,19 +35,24 @@ give() {
     chmod "$3" "$1" || die "cannot change the mode of $1"
 }
 
-# as USER COMMAND...: runs the command as that user. When the user could not pass through to DIR,
-# as below /root, with the one capability that lets him.
+# as USER COMMAND...: runs the command as that user. Where root owns the checkout, with what the
+# user lacks: the capability to pass through to DIR when it is below /root, and to listen on a port
+# below 1024 when that was asked for.
 as() {
-    local user=$1 options=()
+    local user=$1 capabilities=''
     shift
     if [ "$user" = "$OWNER" ]; then
         "$@"
         return
     fi
     if ! setpriv --reuid "$user" --regid "$user" --init-groups -- test -x "$DIR/log" 2>/dev/null; then
-        options=(--inh-caps "+$(passing_capability)" --ambient-caps "+$(passing_capability)")
+        capabilities=+$(passing_capability)
     fi
-    setpriv --reuid "$user" --regid "$user" --init-groups "${options[@]}" -- "$@"
+    if [ "$user" = "$WEB_USER" ] && [ "$PORT" -lt 1024 ]; then
+        capabilities+=${capabilities:+,}+net_bind_service
+    fi
+    setpriv --reuid "$user" --regid "$user" --init-groups \
+        ${capabilities:+--inh-caps "$capabilities" --ambient-caps "$capabilities"} -- "$@"
 }
 
 # The weakest capability at hand that makes directories passable; containers often keep only the

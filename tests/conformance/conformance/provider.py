@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import shlex
+import ssl
 import subprocess
 import time
 import urllib.parse
@@ -13,6 +14,7 @@ import requests
 from requests.auth import HTTPBasicAuth, HTTPDigestAuth
 
 from harness import documents as d
+from harness.http import Client
 
 from .rules import NotMeasured
 
@@ -64,7 +66,8 @@ class Provider:
             method, url or self.url, data=body, headers=headers, auth=auth, timeout=TIMEOUT,
             allow_redirects=False,
         )  # fmt: skip
-        return Answer(response.status_code, response.headers, response.content)
+        answer = Answer(response.status_code, response.headers, response.content)
+        return self.passed_on(answer, method, body)
 
     def post(self, request, version="2.0", headers=None, auth="own"):
         """One SPEKE exchange; version None sends no X-Speke-Version."""
@@ -74,6 +77,21 @@ class Provider:
             sent["X-Speke-Version"] = version
         sent.update(headers or {})
         return self.send("POST", body=body, headers=sent, auth=auth)
+
+    def post_large(self, body):
+        """A server may refuse a large body and close before it has read it, which requests takes for
+        an error: the system tests' client looks whether there is an answer."""
+        self.requests += 1
+        context = ssl.create_default_context(cafile=self.options.ca)
+        login = (self.options.auth, self.options.user, self.password) if self.auth else None
+        with Client(self.url, None, login, context=context) as client:
+            client.post(simple(), path="")  # brings the nonce that the large request needs
+            answer = client.post(body, path="")
+        return self.passed_on(Answer(answer.status, answer.headers, answer.body), "POST", body)
+
+    def passed_on(self, answer, method, body):
+        """Every answer goes through here."""
+        return answer
 
     def exchange(self, request, version="2.0"):
         """Posts, expects 200, returns the answer."""

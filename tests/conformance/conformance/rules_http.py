@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """R1 to R16: HTTP and the root of the document."""
-import requests
-
 from harness import documents as d
 
 from .provider import VERSIONS, contract, expect_refusal, simple
@@ -118,19 +116,8 @@ def r8(checks, provider):
         with checks.check(name):
             provider.refused(body)
     with checks.check("too large"):
-        answer = refused_by_size(provider, too_large(provider.options.body_limit))
+        answer = provider.post_large(too_large(provider.options.body_limit))
         assert answer.status == 413, f"expected 413, got {answer.brief()}"
-
-
-def refused_by_size(provider, body, attempts=3):
-    """A server may answer and close before it has read it all; then the answer is lost at times."""
-    for attempt in range(attempts):
-        try:
-            return provider.post(body)
-        except requests.ConnectionError:
-            if attempt == attempts - 1:
-                raise
-    raise AssertionError("unreachable")
 
 
 @rule(9, "GET gets 405; v1's heartbeat says something")

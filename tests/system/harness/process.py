@@ -139,13 +139,16 @@ def children(pid):
 
 
 def resident_kib(pid):
-    """Private resident memory: what a leak would make grow."""
-    total = 0
-    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as lines:
-        for line in lines:
-            if line.startswith("Private_"):
-                total += int(line.split()[1])
-    return total
+    """Private resident memory: what a leak would make grow. Of a process that is not dumpable only
+    root is told exactly; others subtract what is mapped from files."""
+    try:
+        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as lines:
+            private = [line.split()[1] for line in lines if line.startswith("Private_")]
+        return sum(int(size) for size in private)
+    except PermissionError:
+        with open(f"/proc/{pid}/statm", encoding="ascii") as fields:
+            _, resident, shared = (int(field) for field in fields.read().split()[:3])
+        return (resident - shared) * os.sysconf("SC_PAGESIZE") // 1024
 
 
 def free_port():
@@ -165,3 +168,13 @@ def log_text(path):
         return ""
     with open(path, "rb") as log:
         return log.read().decode("utf-8", "replace")
+
+
+def settled_log(path):
+    """The text of a log once it is at rest: a request's line is written when its answer is on the
+    way already."""
+    text = None
+    while text != (now := log_text(path)):
+        text = now
+        time.sleep(0.02)
+    return text

@@ -11,7 +11,16 @@ import uuid
 
 from . import sealed
 from .postgres import Cluster
-from .process import ROOT, Process, children, log_text, resident_kib, run, wait_until
+from .process import (
+    ROOT,
+    Process,
+    children,
+    log_text,
+    resident_kib,
+    run,
+    settled_log,
+    wait_until,
+)
 from .tls import Authority
 from .web import REALM, USER, WAYS, Parameters, Web
 
@@ -192,6 +201,10 @@ class Site:
 
     def log_text(self):
         return log_text(self.log)
+
+    def log_mark(self):
+        """Length of the responder's log once it is at rest."""
+        return len(settled_log(self.log))
 
     # -- web servers ----------------------------------------------------------------------------
 
