@@ -28,6 +28,12 @@ class Spoilt(Provider):
     def passed_on(self, answer, method, body):
         return self.spoil(method, body, answer) if self.spoil else answer
 
+    def send(self, method, url=None, body=None, headers=None, auth="own"):
+        return self.passed_on(super().send(method, url, body, headers, auth), method, body)
+
+    def post_large(self, body):
+        return self.passed_on(super().post_large(body), "POST", body)
+
 
 # --- ways to spoil --------------------------------------------------------------------------------
 

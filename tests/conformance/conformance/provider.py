@@ -66,8 +66,7 @@ class Provider:
             method, url or self.url, data=body, headers=headers, auth=auth, timeout=TIMEOUT,
             allow_redirects=False,
         )  # fmt: skip
-        answer = Answer(response.status_code, response.headers, response.content)
-        return self.passed_on(answer, method, body)
+        return Answer(response.status_code, response.headers, response.content)
 
     def post(self, request, version="2.0", headers=None, auth="own"):
         """One SPEKE exchange; version None sends no X-Speke-Version."""
@@ -79,19 +78,17 @@ class Provider:
         return self.send("POST", body=body, headers=sent, auth=auth)
 
     def post_large(self, body):
-        """A server may refuse a large body and close before it has read it, which requests takes for
-        an error: the system tests' client looks whether there is an answer."""
-        self.requests += 1
+        """A server may refuse a large body and close before it has read it. That is an error for
+        requests; the client of the system tests, which knows TLS alone, looks for an answer."""
+        if not self.url.startswith("https:"):
+            return self.post(body)
+        self.requests += 2
         context = ssl.create_default_context(cafile=self.options.ca)
         login = (self.options.auth, self.options.user, self.password) if self.auth else None
         with Client(self.url, None, login, context=context) as client:
             client.post(simple(), path="")  # brings the nonce that the large request needs
             answer = client.post(body, path="")
-        return self.passed_on(Answer(answer.status, answer.headers, answer.body), "POST", body)
-
-    def passed_on(self, answer, method, body):
-        """Every answer goes through here."""
-        return answer
+        return Answer(answer.status, answer.headers, answer.body)
 
     def exchange(self, request, version="2.0"):
         """Posts, expects 200, returns the answer."""
