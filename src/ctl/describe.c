@@ -157,7 +157,7 @@ static int describe_widevine(const struct widevine_message *m, json_t *box)
         return result;
     for (size_t i = 0; i < 4; i++) {
         const uint32_t c = m->protection_scheme >> (24 - 8 * i) & 0xff;
-        scheme[i] = c >= 0x20 && c < 0x7f ? (char)c : '?';
+        scheme[i] = (char)(c >= 0x20 && c < 0x7f ? c : '?');
     }
     scheme[4] = '\0';
     return set_text(box, "protection_scheme", scheme);
