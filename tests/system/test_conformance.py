@@ -128,6 +128,14 @@ def test_only_what_was_chosen(tenant_site, web):
     assert rules == ["R1", "R22"], done.stdout
 
 
+def test_basic(tenant_site, web):
+    """The other login; R8 and R11 have requests of their own kind."""
+    basic = tenant_site.web(web.kind, "basic")
+    done = run(basic, "--auth", "basic", "--only", "R1,R8,R11")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 pass" in done.stdout, done.stdout
+
+
 @pytest.mark.parametrize(
     "arguments,text",
     [
