@@ -29,9 +29,10 @@ EXTRA_DIST += tests/fuzz/cpix.dict tests/fuzz/finds tests/fuzz/replay.c \
 	tests/fuzz/targets tests/fuzz/template.dict tests/fuzz/tenant.dict
 
 FUZZ_SECONDS = 600
-fuzz: $(fuzz_targets)
+fuzz-programs: $(fuzz_targets)
+fuzz: fuzz-programs
 	$(top_srcdir)/tests/fuzz/run --build . $(FUZZ_SECONDS)
-.PHONY: fuzz
+.PHONY: fuzz fuzz-programs
 
 fuzz_flags = $(AM_LDFLAGS) $(FUZZ_LINK)
 fuzz_small_libs = src/cpix/libcpix.a src/base/libbase.a $(LIBXML2_LIBS) $(OPENSSL_LIBS)
