@@ -89,10 +89,14 @@ static void put_element(struct buf *out, const char *name, const char *text)
     PUT(out, ">\n");
 }
 
-/* Base64 on one line, however it was folded. */
+/* Base64 on one line, however it was folded; what cannot be base64 as it is, but never as markup. */
 static void put_without_blanks(struct buf *out, const char *text)
 {
     static const char BLANKS[] = " \t\r\n";
+    if (strpbrk(text, "&<>\"'") != NULL) {
+        buf_put_xml(out, text);
+        return;
+    }
     while (*text != '\0') {
         const size_t n = strcspn(text, BLANKS);
         buf_put(out, text, n);
