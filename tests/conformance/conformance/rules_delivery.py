@@ -10,9 +10,9 @@ import os
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from lxml import etree
 
+from harness import delivery
 from harness import documents as d
 
-from . import delivery
 from .provider import VERSIONS, simple
 from .reading import DRM, plain_keys
 from .rules import NotMeasured, rule

@@ -3,9 +3,9 @@
 import base64
 import os
 
+from harness import delivery
 from harness import documents as d
 
-from . import delivery
 from .provider import VERSIONS, simple
 from .reading import DRM, E4, E5, E6, V, iv_bytes, ivs, keys_and_ivs, plain_keys
 from .rules import rule

@@ -8,9 +8,9 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
+from harness import delivery
 from harness import documents as d
 
-from . import delivery
 from .provider import eventually, simple
 from .reading import DRM
 from .rules import NotMeasured, Rule

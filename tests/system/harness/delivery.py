@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.x509.oid import NameOID
 from lxml import etree
 
-from harness import documents as d
-from harness import signalling as s
+from . import documents as d
+from . import signalling as s
 
 DS = "http://www.w3.org/2000/09/xmldsig#"
 ENC = "http://www.w3.org/2001/04/xmlenc#"
@@ -52,7 +52,7 @@ def recipient(bits=2048, curve=False):
         if curve
         else rsa.generate_private_key(public_exponent=65537, key_size=bits)
     )
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "conformance run")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "recipient of tests")])
     now = datetime.datetime.utcnow()
     certificate = (
         x509.CertificateBuilder()
