@@ -89,7 +89,7 @@ static void put_element(struct buf *out, const char *name, const char *text)
     PUT(out, ">\n");
 }
 
-/* Base64 on one line, however it was folded; what cannot be base64 as it is, but never as markup. */
+/* Base64 on one line, however it was folded; what cannot be base64 as it is, never as markup. */
 static void put_without_blanks(struct buf *out, const char *text)
 {
     static const char BLANKS[] = " \t\r\n";
