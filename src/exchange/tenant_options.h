@@ -26,10 +26,10 @@ enum tenant_option_type {
 
 struct tenant_option {
     const char *name;
-    enum tenant_family family;
     /* Short names of the DRM systems that have it, separated by blanks, "other" for those from
      * templates; "" when it is the tenant's as a whole. */
     const char *systems;
+    enum tenant_family family;
     enum tenant_option_type type;
     /* Of the member in struct drm_settings, or in struct tenant_config when systems is "". */
     size_t offset;
