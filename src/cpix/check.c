@@ -388,33 +388,6 @@ static bool check_systems(struct checks *c)
     return true;
 }
 
-/* --- Periods -------------------------------------------------------------------------------- */
-
-/* MediaPackage sends periods without @index in SPEKE v2.1 when they have their times instead. */
-static bool is_placed(const struct cpix_period *p, enum speke_version version)
-{
-    if (!absent(p->index))
-        return true;
-    return version == SPEKE_V2_1 && ((!absent(p->start) && !absent(p->end)) ||
-                                     (!absent(p->start_offset) && !absent(p->end_offset)));
-}
-
-static bool check_periods(struct checks *c)
-{
-    static const char PLACE[] = "ContentKeyPeriodList/ContentKeyPeriod[%zu]@%s";
-    for (size_t i = 0; i < c->doc->period_count; i++) {
-        const struct cpix_period *p = &c->doc->periods[i];
-        if (absent(p->id) &&
-            !check_fault(c, "S3.2", p->line, "Missing ContentKeyPeriod@id", PLACE, i + 1, "id"))
-            return false;
-        if (!is_placed(p, c->rules->version) &&
-            !check_fault(c, "R53", p->line, "Missing ContentKeyPeriod@index", PLACE, i + 1,
-                         "index"))
-            return false;
-    }
-    return true;
-}
-
 /* --- Schemes -------------------------------------------------------------------------------- */
 
 static bool check_schemes_given(struct checks *c)

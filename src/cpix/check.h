@@ -37,6 +37,8 @@ int check_uuid(const char *text, struct uuid *out);
 /* The ContentKey with that KID, CPIX_NO_KEY when there is none. */
 size_t check_find_key(const struct checks *c, const struct uuid *kid);
 
+/* Judges the periods: named once each, and placed by index or, in v2.1, by times that can be. */
+bool check_periods(struct checks *c);
 /* Judges the encryption contract (SPEKE v2.0, "Encryption contract"): usage rules and filters. */
 bool check_contract(struct checks *c);
 

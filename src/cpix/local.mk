@@ -8,6 +8,7 @@ src_cpix_libcpix_a_SOURCES = \
 	src/cpix/delivery.c src/cpix/delivery.h \
 	src/cpix/elements.c \
 	src/cpix/fragment.c src/cpix/fragment.h \
+	src/cpix/period.c \
 	src/cpix/reader.c src/cpix/reader.h \
 	src/cpix/scan.c src/cpix/scan.h \
 	src/cpix/writer.c
