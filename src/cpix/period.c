@@ -200,28 +200,32 @@ static bool is_placed(const struct cpix_period *p, enum speke_version version)
                                      (trim(p->start_offset).n > 0 && trim(p->end_offset).n > 0));
 }
 
-static int compare_ids(const void *a, const void *b)
+/* A period's name and its place among the periods. */
+struct period_name {
+    struct span id;
+    size_t place;
+};
+
+static int compare_names(const void *a, const void *b)
 {
-    const struct cpix_period *x = *(struct cpix_period *const *)a;
-    const struct cpix_period *y = *(struct cpix_period *const *)b;
-    const int order = span_compare(trim(x->id), trim(y->id));
-    return order != 0 ? order : (x > y) - (x < y);
+    const struct period_name *x = a, *y = b;
+    const int order = span_compare(x->id, y->id);
+    return order != 0 ? order : (x->place > y->place) - (x->place < y->place);
 }
 
 /* A filter names a period by its id, so no two may have the same. */
 static bool check_ids_differ(struct checks *c)
 {
     const size_t count = c->doc->period_count;
-    struct cpix_period **sorted = check_array(c, count, sizeof *sorted);
-    if (sorted == NULL)
+    struct period_name *names = check_array(c, count, sizeof *names);
+    if (names == NULL)
         return false;
     for (size_t i = 0; i < count; i++)
-        sorted[i] = &c->doc->periods[i];
-    qsort(sorted, count, sizeof *sorted, compare_ids);
+        names[i] = (struct period_name){.id = trim(c->doc->periods[i].id), .place = i};
+    qsort(names, count, sizeof *names, compare_names);
     for (size_t i = 1; i < count; i++) {
-        const struct span id = trim(sorted[i]->id);
-        if (id.n > 0 && span_compare(id, trim(sorted[i - 1]->id)) == 0 &&
-            !period_fault(c, (size_t)(sorted[i] - c->doc->periods), "id", "is given twice"))
+        if (names[i].id.n > 0 && span_compare(names[i].id, names[i - 1].id) == 0 &&
+            !period_fault(c, names[i].place, "id", "is given twice"))
             return false;
     }
     return true;
