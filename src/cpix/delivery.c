@@ -61,6 +61,16 @@ static int judge(const struct certificate *c, const struct delivery_policy *poli
     return 0;
 }
 
+static int accept_one(const struct cpix_delivery *d, const struct delivery_policy *policy,
+                      const struct certificate **recipient, struct failure *f)
+{
+    if (d->certificate == NULL)
+        return fail(f, 422, "DeliveryData has no X509Certificate");
+    if (certificate_take(d->certificate, recipient, f) != 0)
+        return -1;
+    return judge(*recipient, policy, f);
+}
+
 int delivery_accept(const struct cpix_document *doc, const struct delivery_policy *policy,
                     struct arena *arena, const struct certificate ***recipients, struct failure *f)
 {
@@ -68,24 +78,17 @@ int delivery_accept(const struct cpix_document *doc, const struct delivery_polic
                    "a document's certificates are kept");
     if (doc->delivery_count > CPIX_RECIPIENTS_MOST)
         return fail(f, 422, "More than %d DeliveryData elements", CPIX_RECIPIENTS_MOST);
+    /* An array of pointers, whatever it looks like. NOLINTNEXTLINE(bugprone-sizeof-expression) */
     *recipients = arena_array(arena, doc->delivery_count, sizeof **recipients);
     if (*recipients == NULL)
         return fail_memory(f);
     for (size_t i = 0; i < doc->delivery_count; i++) {
         const struct cpix_delivery *d = &doc->deliveries[i];
-        const struct certificate *c = NULL;
-        int result;
-        if (d->certificate == NULL)
-            result = fail(f, 422, "DeliveryData has no X509Certificate");
-        else
-            result = certificate_take(d->certificate, &c, f);
-        if (result == 0)
-            result = judge(c, policy, f);
-        if (result != 0)
+        const struct certificate **c = &(*recipients)[i];
+        if (accept_one(d, policy, c, f) != 0)
             return fail_because(f, "DeliveryDataList/DeliveryData[%zu], line %d%s%s%s", i + 1,
-                                d->line, c != NULL ? ", subject \"" : "",
-                                c != NULL ? c->subject : "", c != NULL ? "\"" : "");
-        (*recipients)[i] = c;
+                                d->line, *c != NULL ? ", subject \"" : "",
+                                *c != NULL ? (*c)->subject : "", *c != NULL ? "\"" : "");
     }
     return 0;
 }
