@@ -20,10 +20,9 @@ enum {
     RECORD_MAX = 65528,   /* content of a record: a multiple of 8 needs no padding */
     RECORDS_AT_ONCE = 16, /* gathered into one write */
     DRAIN_SECONDS = 2,    /* what may be spent on a body that nobody wants */
-    /* What spills() tells of. AT_ONCE with lighttpd's header, or what lighttpd holds when it stops
-     * reading, and two pieces more are below 64 KiB: one that it was about to read, and one that
-     * it reads to the end, whatever it holds, when the connection is closed. */
-    AT_ONCE = 60 * 1024,
+    /* What spills() tells of: an answer up to AT_ONCE with lighttpd's header is below 60 KiB, and
+     * 60 KiB and two pieces more are below 64 KiB. */
+    AT_ONCE = 56 * 1024,
     PIECE = 2032
 };
 
