@@ -28,7 +28,7 @@ SCHEMAS = [path for path in os.environ.get("SPEKE_CPIX_XSD", "").split(":") if p
 RULES = [f"R{number}" for number in range(1, 76)]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def tenant_site(site):
     """The shared installation with a tenant of its own, whose settings the run may change."""
     site.ctl("tenant", "add", TENANT, user="op")

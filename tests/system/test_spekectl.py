@@ -948,8 +948,13 @@ def test_status_counts(site, content):
     Asker(site)("--content-id", content)
     status = json.loads(site.ctl("--json", "status", user="auditor").stdout)
     assert status["ready"] is True and status["kek_in_file"] == "yes"
-    assert status["keys"] == site.counts()["keys"] and status["tenants"] == 2
-    assert status["clients"] == 4 and status["clients_disabled"] == 1
+    there = site.query(
+        "SELECT (SELECT count(*) FROM speke.tenant) AS tenants, count(*) AS clients,"
+        " count(*) FILTER (WHERE NOT enabled) AS disabled FROM speke.client"
+    )[0]
+    assert status["keys"] == site.counts()["keys"] > 0
+    assert status["tenants"] == there["tenants"] >= 2 and status["clients"] == there["clients"] >= 4
+    assert status["clients_disabled"] == there["disabled"] >= 1
 
 
 def test_config_shows_the_settings_in_force(site):
