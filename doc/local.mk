@@ -5,7 +5,7 @@ dist_man_MANS += doc/speke.fcgi.8 doc/speke.conf.5 doc/speke-tenant.5 doc/spekec
 systemdexamplesdir = $(pkgdatadir)/examples/systemd
 dist_systemdexamples_DATA = doc/systemd/speke.socket
 systemdexamples_DATA = doc/systemd/speke.service
-EXTRA_DIST += doc/systemd/speke.service.in doc/conformance.md doc/fuzzing.md
+EXTRA_DIST += doc/systemd/speke.service.in doc/conformance.md doc/fuzzing.md doc/performance.md
 CLEANFILES += doc/systemd/speke.service
 
 doc/systemd/speke.service: $(srcdir)/doc/systemd/speke.service.in Makefile
