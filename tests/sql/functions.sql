@@ -6,7 +6,7 @@ SELECT * FROM no_plan();
 
 SET LOCAL ROLE :service;
 SELECT results_eq('SELECT schema_version, kek_version, kek_check FROM speke.service_state()',
-                  'VALUES (4, NULL::integer, NULL::bytea)', 'a fresh schema has no KEK');
+                  'VALUES (11, NULL::integer, NULL::bytea)', 'a fresh schema has no KEK');
 RESET ROLE;
 \ir lib/acquire.psql
 
@@ -14,7 +14,7 @@ RESET ROLE;
 
 SET LOCAL ROLE :service;
 SELECT results_eq('SELECT schema_version, kek_version, kek_check FROM speke.service_state()',
-                  $$ VALUES (4, 1, decode(repeat('11', 16), 'hex')) $$,
+                  $$ VALUES (11, 1, decode(repeat('11', 16), 'hex')) $$,
                   'the active KEK and its check value');
 SELECT results_eq('SELECT * FROM speke.identify(''red-1'')',
                   format($$ SELECT %s, %s, 'red', 1, decode(repeat('11', 16), 'hex'), generation

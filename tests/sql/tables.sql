@@ -206,7 +206,9 @@ SELECT lives_ok(format('EXECUTE put_user (%L, %L, %L)', 'a', repeat('0a', 16), r
                 'MD5 and SHA-256 may both be there');
 
 SELECT results_eq('SELECT version, name FROM speke.schema_version WHERE version < 1000 ORDER BY 1',
-                  $$ VALUES (1, 'tables'), (2, 'functions'), (3, 'views'), (4, 'tenants') $$,
+                  $$ VALUES (1, 'tables'), (2, 'functions'), (3, 'views'), (4, 'tenants'),
+                            (5, 'limits'), (6, 'keks'), (7, 'audit'), (8, 'keys'),
+                            (9, 'players'), (10, 'fetch'), (11, 'views') $$,
                   'the migrations are on record');
 
 SELECT * FROM finish();

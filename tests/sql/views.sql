@@ -61,7 +61,7 @@ SELECT results_eq('SELECT event, status, tenant, client, operator, detail FROM s
                   $$ VALUES ('admin', NULL, 'blue', 'blue-1', session_user::text COLLATE "default",
                              'client_set_enabled ''blue-1'' f'),
                             ('refusal', 422, 'blue', 'blue-1', NULL, 'no') $$, 'v_audit');
-SELECT results_eq('SELECT max(version) FROM speke.v_schema_version', 'VALUES (4)', 'v_schema_version');
+SELECT results_eq('SELECT max(version) FROM speke.v_schema_version', 'VALUES (11)', 'v_schema_version');
 
 SELECT * FROM finish();
 ROLLBACK;

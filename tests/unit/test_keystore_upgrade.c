@@ -159,7 +159,7 @@ static void test_upgrade(void **state)
 
     struct keystore *ks = keystore_new(&s);
     struct order *o = order_new("red-1", "film", 1, KEYS);
-    expect_failure(ks, o, 503, "the schema has version 3, this program works with 4 to 4");
+    expect_failure(ks, o, 503, "the schema has version 3, this program works with 4 to 11");
 
     char *last = former("SELECT max(event_id) FROM speke.v_audit");
     (void)snprintf(audit, sizeof audit, AUDIT, last);

@@ -1,0 +1,17 @@
+-- SPDX-License-Identifier: Apache-2.0
+--
+-- Schema "speke" of speke-fcgi, migration 11: views that answer an auditor's questions.
+
+BEGIN;
+
+DO $$
+BEGIN
+    -- As the owner of the schema, whoever that is.
+    PERFORM pg_catalog.set_config('role', pg_catalog.pg_get_userbyid(nspowner), true)
+       FROM pg_catalog.pg_namespace WHERE nspname = 'speke';
+END
+$$;
+
+INSERT INTO speke.schema_version (version, name) VALUES (11, 'views');
+
+COMMIT;
