@@ -13,8 +13,17 @@ packages_missing() {
     done
 }
 
+# A package that came from elsewhere and provides another counts for it: Node.js of other origins
+# brings npm along, and conflicts with Debian's.
 packages_installed() {
-    [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+    [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null)" = installed ] ||
+        packages_provided | grep -qxF -- "$1"
+}
+
+# The names that installed packages provide, without versions, one a line.
+packages_provided() {
+    dpkg-query --show --showformat='${db:Status-Status}, ${Provides}\n' 2>/dev/null |
+        sed -n 's/^installed, //p' | tr ',' '\n' | sed 's/^ *//; s/ (.*//'
 }
 
 # packages_ensure LOG KIND...: installs what is missing, as root or with sudo; says how to when it
