@@ -4,37 +4,17 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "base/base64.h"
-#include "base/log.h"
-#include "base/secret.h"
 #include "base/settings.h"
 #include "cpix/cpix.h"
 #include "cpix/delivery.h"
-#include "drm/drm.h"
-#include "exchange/details.h"
 #include "exchange/override.h"
 #include "exchange/policy.h"
-#include "exchange/signal.h"
+#include "exchange/run.h"
 #include "exchange/tenant.h"
 #include "keystore/keystore.h"
 
 /* A request of a few hundred keys and systems needs some megabytes; nothing honest needs more. */
 enum { ARENA_MAX = 128 * 1024 * 1024 };
-
-/* What one exchange gathers on its way. */
-struct run {
-    struct exchange *x;
-    const struct exchange_request *request;
-    enum speke_version version;
-    const struct tenant_config *config; /* of the client's tenant; NULL until it is known */
-    long long generation;               /* of that configuration */
-    bool stale;                         /* the store has a newer one */
-    struct cpix_document doc;
-    const struct certificate **recipients; /* one for each DeliveryData; NULL for clear keys */
-    struct keystore_slot *slots;           /* one for each ContentKey, in the same order */
-    unsigned char *keys;                   /* the key bytes of all slots, in the secure heap */
-    size_t keys_size;
-};
 
 void exchange_init(struct exchange *x, const struct settings *settings, struct keystore *ks)
 {
@@ -69,7 +49,8 @@ static int read_document(struct run *r, struct failure *f)
 {
     struct cpix_limits limits = CPIX_DEFAULT_LIMITS;
     limits.keys = (size_t)r->x->settings->max_keys;
-    return cpix_read(r->request->body, r->request->body_size, &limits, &r->x->arena, &r->doc, f);
+    const struct exchange_request *request = r->request;
+    return cpix_read(request->body, request->body_size, &limits, &r->x->arena, &r->doc, f);
 }
 
 /* The client learns the first fault only, so the checks stop there. */
@@ -98,173 +79,16 @@ static int accept_recipients(struct run *r, struct failure *f)
     return delivery_accept(&r->doc, &r->config->delivery_policy, &r->x->arena, &r->recipients, f);
 }
 
-static const char *content_id(const struct run *r)
+static int run_steps(struct run *r, struct buf *out, struct failure *f)
 {
-    return r->version == SPEKE_V1 ? r->doc.id : r->doc.content_id;
-}
-
-/* The request's own IV, when the key has one. */
-static int take_given_iv(struct keystore_slot *slot, const struct cpix_content_key *key,
-                         struct failure *f)
-{
-    size_t len;
-    if (key->explicit_iv == NULL || key->explicit_iv[0] == '\0')
-        return 0;
-    if (base64_decode(key->explicit_iv, strlen(key->explicit_iv), slot->iv, sizeof slot->iv,
-                      &len) != 0 ||
-        len != sizeof slot->iv)
-        return fail_internal(f, "an explicitIV that was checked does not decode, line %d",
-                             key->line);
-    slot->iv_given = true;
-    return 0;
-}
-
-static int make_slots(struct run *r, struct failure *f)
-{
-    const size_t count = r->doc.key_count;
-    r->slots = arena_array(&r->x->arena, count, sizeof *r->slots);
-    r->keys_size = count * KEYSTORE_KEY_BYTES;
-    r->keys = secret_alloc(r->keys_size);
-    if (r->slots == NULL || r->keys == NULL)
-        return fail_memory(f);
-    for (size_t i = 0; i < count; i++) {
-        struct keystore_slot *slot = &r->slots[i];
-        slot->kid = r->doc.keys[i].kid;
-        slot->scheme = scheme_name(r->doc.keys[i].scheme);
-        slot->key = r->keys + i * KEYSTORE_KEY_BYTES;
-        if (take_given_iv(slot, &r->doc.keys[i], f) != 0)
-            return -1;
-    }
-    return 0;
-}
-
-static struct keystore_request identity(const struct run *r, const char *content_id_text,
-                                        const char *version_text)
-{
-    return (struct keystore_request){
-        .remote_user = r->request->remote_user,
-        .remote_addr = r->request->remote_addr,
-        .speke_version = version_text,
-        .content_id = content_id_text,
-    };
-}
-
-/* Whether the signalling of a key names its IV, which the packager has to use then. */
-static bool names_iv(const struct run *r, size_t key)
-{
-    const struct drm_system *fairplay = drm_find_by_name("fairplay");
-    for (size_t i = 0; i < r->doc.system_count; i++) {
-        const struct cpix_drm_system *system = &r->doc.systems[i];
-        const struct drm_settings *settings;
-        if (system->key != key)
-            continue;
-        const struct drm_system *drm = tenant_system(r->config, &system->system_id, r->version,
-                                                     &settings);
-        if (drm != NULL && (drm == fairplay || settings->hls_iv))
-            return true;
-    }
-    return false;
-}
-
-/* An explicitIV that the request has goes back as it came. Otherwise v2.x gives the kept one as the
- * tenant wants it; v1 gives it where it is needed. */
-static bool wants_iv(const struct run *r, size_t key)
-{
-    const enum scheme scheme = r->doc.keys[key].scheme;
-    const bool counter = scheme == SCHEME_CENC || scheme == SCHEME_CENS ||
-                         scheme == SCHEME_HLS_SAMPLE_AES_CTR;
-    if (names_iv(r, key))
-        return true;
-    if (r->version == SPEKE_V1 || r->config->explicit_iv == TENANT_IV_NEEDED)
-        return false;
-    return r->config->explicit_iv == TENANT_IV_ALWAYS || !counter;
-}
-
-static int take_keys(struct run *r, struct failure *f)
-{
-    for (size_t i = 0; i < r->doc.key_count; i++) {
-        struct cpix_content_key *key = &r->doc.keys[i];
-        struct keystore_slot *slot = &r->slots[i];
-        key->key = slot->key;
-        if (slot->iv_given) {
-            /* The store has put the kept IV into the slot; in this answer the given one counts. */
-            if (take_given_iv(slot, key, f) != 0)
-                return -1;
-            continue;
-        }
-        if (!wants_iv(r, i))
-            continue;
-        char *text = arena_alloc(&r->x->arena, BASE64_SIZE(KEYSTORE_IV_BYTES));
-        if (text == NULL)
-            return fail_memory(f);
-        (void)base64_encode(slot->iv, KEYSTORE_IV_BYTES, text); /* the length is known */
-        key->explicit_iv = text;
-    }
-    return 0;
-}
-
-static void log_release(const struct run *r)
-{
-    size_t created = 0;
-    for (size_t i = 0; i < r->doc.key_count; i++)
-        created += r->slots[i].created ? 1 : 0;
-    log_info("released %zu keys (%zu new) of content \"%s\" to %s", r->doc.key_count, created,
-             content_id(r), r->request->remote_user);
-}
-
-static int acquire_keys(struct run *r, struct failure *f)
-{
-    const struct keystore_request who = identity(r, content_id(r), speke_version_name(r->version));
-    struct keystore_details details;
-    if (make_slots(r, f) != 0 ||
-        details_gather(&r->doc, r->recipients, &r->x->arena, &details, f) != 0)
+    const struct exchange_request *request = r->request;
+    struct exchange_answer *answer = r->answer;
+    if (choose_version(request->speke_version, &r->version, f) != 0)
         return -1;
-    if (keystore_acquire(r->x->keystore, &who, r->slots, r->doc.key_count, &details, &r->stale,
-                         f) != 0)
-        return -1;
-    if (take_keys(r, f) != 0)
-        return -1;
-    log_release(r);
-    return 0;
-}
-
-static int write_answer(struct run *r, struct buf *out, struct failure *f)
-{
-    cpix_write(&r->doc, out);
-    return buf_ok(out) ? 0 : fail_internal(f, "an answer does not fit into %zu bytes", out->max);
-}
-
-/* The client's tenant and how it wants to be served. */
-static int identify(struct run *r, struct failure *f)
-{
-    const struct keystore_request who = identity(r, NULL, speke_version_name(r->version));
-    const struct keystore_client *client;
-    if (keystore_identify(r->x->keystore, &who, &client, f) != 0)
-        return -1;
-    r->generation = client->generation;
-    r->config = tenant_cache_get(&r->x->tenants, client, f);
-    return r->config == NULL ? -1 : policy_version(r->config, r->version, f);
-}
-
-/* What the answer says: signalling comes before the encryption, which takes the clear keys away. */
-static int fill_document(struct run *r, struct failure *f)
-{
-    struct arena *arena = &r->x->arena;
-    if (signal_systems(&r->doc, r->slots, r->x->settings, r->config, r->request->base_url, arena,
-                       f) != 0)
-        return -1;
-    if (r->recipients == NULL)
-        return 0;
-    return delivery_encrypt(&r->doc, r->recipients, r->config->delivery_policy.mac_shape, arena, f);
-}
-
-static int run_steps(struct run *r, struct exchange_answer *answer, struct failure *f)
-{
-    if (choose_version(r->request->speke_version, &r->version, f) != 0)
-        return -1;
+    r->version_text = speke_version_name(r->version);
     answer->agent_header = r->version == SPEKE_V1 ? "Speke-User-Agent" : "X-Speke-User-Agent";
-    answer->speke_version = r->version == SPEKE_V1 ? NULL : speke_version_name(r->version);
-    if (identify(r, f) != 0)
+    answer->speke_version = r->version == SPEKE_V1 ? NULL : r->version_text;
+    if (run_identify(r, f) != 0 || policy_version(r->config, r->version, f) != 0)
         return -1;
     if (read_document(r, f) != 0)
         return -1;
@@ -274,108 +98,29 @@ static int run_steps(struct run *r, struct exchange_answer *answer, struct failu
         return -1;
     if (r->config->kid_override && override_kids(&r->doc, &r->x->arena, f) != 0)
         return -1;
-    if (acquire_keys(r, f) != 0)
+    if (run_acquire(r, f) != 0)
         return -1;
-    if (fill_document(r, f) != 0)
+    if (run_fill(r, f) != 0)
         return -1;
-    return write_answer(r, &answer->body, f);
-}
-
-/* What an exchange has gathered goes; its arena is reset by the caller. */
-static void end_run(struct run *r)
-{
-    secret_free(r->keys, r->keys_size);
-    r->keys = NULL;
-    r->slots = NULL;
-}
-
-/* Whether a refusal may come from settings that have been changed meanwhile: the process remembers
- * its clients, and only a release of keys tells that what it remembers is out of date. */
-static bool is_outdated(struct run *r, struct failure *f)
-{
-    const struct keystore_request who = identity(r, NULL, NULL);
-    const struct keystore_client *client;
-    struct failure other = {0};
-    if (r->stale)
-        return true;
-    if (r->generation == 0 || f->status == 503 || f->status == 403)
-        return false;
-    keystore_forget_clients(r->x->keystore);
-    if (keystore_identify(r->x->keystore, &who, &client, &other) == 0)
-        return client->generation != r->generation;
-    *f = other;
-    return false;
-}
-
-/* A content id for the audit row of a refusal: whatever the document gave, cut to the length that
- * is allowed, at a character's edge. NULL when it gave none or memory is short. */
-static const char *refused_content_id(struct run *r)
-{
-    const char *given = r->doc.content_id != NULL ? r->doc.content_id : r->doc.id;
-    if (given == NULL)
-        return NULL;
-    size_t bytes = 0;
-    for (size_t characters = 0; given[bytes] != '\0'; bytes++) {
-        const bool begins_character = ((unsigned char)given[bytes] & 0xc0) != 0x80;
-        if (begins_character && characters++ == CPIX_CONTENT_ID_CHARACTERS)
-            break;
-    }
-    return arena_strndup(&r->x->arena, given, bytes);
-}
-
-/* A refusal is written into the audit before the client hears of it. The store's own trouble is
- * not a refusal: then there is nobody to write it down. */
-static int audit_refusal(struct run *r, struct failure *f)
-{
-    if (f->status == 503)
-        return -1;
-    struct uuid *kids = arena_array(&r->x->arena, r->doc.key_count, sizeof *kids);
-    size_t count = 0;
-    for (size_t i = 0; kids != NULL && i < r->doc.key_count; i++) {
-        const char *text = r->doc.keys[i].kid_text;
-        if (text != NULL && uuid_parse(text, &kids[count]) == 0)
-            count++;
-    }
-    enum speke_version version = SPEKE_V1;
-    struct failure unknown;
-    const char *version_text = choose_version(r->request->speke_version, &version, &unknown) == 0
-                                   ? speke_version_name(version)
-                                   : NULL;
-    const struct keystore_request who = identity(r, refused_content_id(r), version_text);
-    struct failure other = {0};
-    if (keystore_refuse(r->x->keystore, &who, f->status, f->text, kids, count, &other) != 0)
-        *f = other;
-    return -1;
+    return run_write(r, out, f);
 }
 
 int exchange_run(struct exchange *x, const struct exchange_request *request,
                  struct exchange_answer *answer, struct failure *f)
 {
-    struct run r = {.x = x, .request = request};
+    struct run r = {.x = x, .caller = request->caller, .request = request, .answer = answer};
     answer->agent_header = "X-Speke-User-Agent";
     answer->speke_version = NULL;
-    int result = run_steps(&r, answer, f);
-    if (result != 0 && is_outdated(&r, f)) {
-        end_run(&r);
-        arena_reset(&x->arena);
-        buf_clear(&answer->body);
-        failure_clear(f);
-        r = (struct run){.x = x, .request = request};
-        result = run_steps(&r, answer, f);
-    }
-    if (result != 0) {
-        buf_clear(&answer->body);
-        result = audit_refusal(&r, f);
-    }
-    end_run(&r);
-    arena_reset(&x->arena);
-    return result;
+    return run_through(&r, run_steps, &answer->body, f);
 }
 
 int exchange_refuse(struct exchange *x, const struct exchange_request *request, struct failure *f)
 {
-    struct run r = {.x = x, .request = request};
-    const int result = audit_refusal(&r, f);
+    struct run r = {.x = x, .caller = request->caller};
+    struct failure unknown;
+    if (choose_version(request->speke_version, &r.version, &unknown) == 0)
+        r.version_text = speke_version_name(r.version);
+    const int result = run_refuse(&r, f);
     arena_reset(&x->arena);
     return result;
 }

@@ -22,11 +22,17 @@ struct exchange {
     struct arena arena; /* of the request at hand */
 };
 
-struct exchange_request {
-    const char *speke_version; /* value of X-Speke-Version, NULL when absent */
-    const char *remote_user;   /* never NULL or "": who has no name is not let in here */
+/* Who asks, and through which door. */
+struct exchange_caller {
+    const char *remote_user; /* never NULL or "": who has no name is not let in here */
     const char *remote_addr;
     const char *base_url; /* scheme, host and mount point, without a slash at the end */
+    const char *via;      /* for the audit: NULL for SPEKE, else "cpix" or "vod-drm" */
+};
+
+struct exchange_request {
+    struct exchange_caller caller;
+    const char *speke_version; /* value of X-Speke-Version, NULL when absent */
     const void *body;
     size_t body_size;
 };

@@ -5,6 +5,7 @@ src_exchange_libexchange_a_SOURCES = \
 	src/exchange/exchange.c src/exchange/exchange.h \
 	src/exchange/override.c src/exchange/override.h \
 	src/exchange/policy.c src/exchange/policy.h \
+	src/exchange/run.c src/exchange/run.h \
 	src/exchange/signal.c src/exchange/signal.h \
 	src/exchange/tenant.c src/exchange/tenant.h \
 	src/exchange/tenant_checks.c src/exchange/tenant_checks.h \

@@ -28,6 +28,7 @@ struct keystore_request {
     const char *remote_user;   /* the client's name, from the web server */
     const char *remote_addr;   /* as the web server gave it; NULL or rubbish becomes SQL NULL */
     const char *speke_version; /* "1.0", "2.0", "2.1"; NULL when it was not known yet */
+    const char *via;           /* the door that is none of SPEKE's: "cpix", "vod-drm"; else NULL */
     const char *content_id;    /* NULL when it was not known yet */
 };
 

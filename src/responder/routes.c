@@ -93,10 +93,10 @@ static void serve_exchange(struct responder *r, const struct call *call, struct 
         return;
     location_base(q, call->path, call->mount, base_url);
     struct exchange_request request = {
+        .caller = {.remote_user = q->remote_user,
+                   .remote_addr = q->remote_addr,
+                   .base_url = base_url},
         .speke_version = q->speke_version,
-        .remote_user = q->remote_user,
-        .remote_addr = q->remote_addr,
-        .base_url = base_url,
     };
     if (request_read_body(q, call->channel, r->settings, &r->body, &answer->failure) != 0) {
         (void)exchange_refuse(&r->exchange, &request, &answer->failure); /* it is in the failure */
