@@ -64,6 +64,15 @@ static const struct cpix_rule *rule_of(const struct cpix_document *doc, size_t k
     return NULL;
 }
 
+/* What tells a period from the others: the first of these that it has. */
+static struct span place_of(const struct cpix_period *period)
+{
+    const struct span index = trim(period->index), start = trim(period->start);
+    if (index.n > 0)
+        return index;
+    return start.n > 0 ? start : trim(period->start_offset);
+}
+
 static void put_name(struct buf *b, const struct cpix_document *doc, size_t key)
 {
     const bool v1 = doc->version == SPEKE_V1;
@@ -75,7 +84,7 @@ static void put_name(struct buf *b, const struct cpix_document *doc, size_t key)
         put_span(b, trim(rule->intended_track_type));
     buf_putc(b, '\n');
     if (period != NULL)
-        put_span(b, trim(period->index).n > 0 ? trim(period->index) : trim(period->start));
+        put_span(b, place_of(period));
 }
 
 /* --- The document --------------------------------------------------------------------------- */

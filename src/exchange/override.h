@@ -17,8 +17,8 @@ struct failure;
  *   content identifier LF intendedTrackType LF period
  * in UTF-8. The content identifier is contentId, in SPEKE v1 id; the track type is that of the
  * key's usage rule, empty in v1; the period is the index of the period that the rule's first
- * KeyPeriodFilter names, without one its start, else empty. All as received but for blanks at both
- * ends. DRMSystem and usage rules follow; nothing changes its place. Returns 0, or -1 with 422 when
+ * KeyPeriodFilter names, without one its start, without that its startOffset, else empty. All as
+ * received but for blanks at both ends. DRMSystem and usage rules follow; nothing changes its place. Returns 0, or -1 with 422 when
  * two keys would get the same KID. */
 int override_kids(struct cpix_document *doc, struct arena *arena, struct failure *f);
 

@@ -12,8 +12,9 @@
 
 #include <cmocka.h> /* after base/failure.h, as it makes a macro of "fail" */
 
-#define VIDEO_0 "c902dd58-8fac-5e46-9e22-5d259de3934f"
-#define AUDIO_0 "92296068-bf9f-5929-b673-9c57cf35628e"
+#define VIDEO_0  "c902dd58-8fac-5e46-9e22-5d259de3934f"
+#define OFFSET_0 "2e4023be-d155-5c3a-b317-84e8183abebe"
+#define AUDIO_0  "92296068-bf9f-5929-b673-9c57cf35628e"
 
 static void assert_uuid(const struct uuid *u, const char *expected)
 {
@@ -71,6 +72,18 @@ static void kids_follow_from_content_track_type_and_period(void **state)
          FIXTURE_V2_0,
          {{"\"2.3\"", "\"2.4\""}, {"index=\"0\"", "index=\"0\" start=\"2027-03-01T10:00:00Z\""}},
          VIDEO_0},
+        {"startOffset without either",
+         SPEKE_V2_1,
+         FIXTURE_V2_0,
+         {{"\"2.3\"", "\"2.4\""}, {"index=\"0\"", "startOffset=\" PT0S\" endOffset=\"PT10M\""}},
+         OFFSET_0},
+        {"start before startOffset",
+         SPEKE_V2_1,
+         FIXTURE_V2_0,
+         {{"\"2.3\"", "\"2.4\""},
+          {"index=\"0\"", "start=\"2027-03-01T10:00:00+02:00\" end=\"2027-03-01T10:05:00Z\" "
+                          "startOffset=\"PT0S\" endOffset=\"PT10M\""}},
+         "0749e6fc-c9f4-5cd4-bc71-e3131f87aaca"},
         {"no period",
          SPEKE_V2_0,
          FIXTURE_V2_0,
