@@ -155,12 +155,18 @@ struct ends {
     bool comparable_kind[2]; /* which kinds can be compared with their like */
 };
 
-static bool period_fault(struct checks *c, size_t i, const char *name, const char *what)
+static bool fault_by_rule(struct checks *c, const char *rule, size_t i, const char *name,
+                          const char *what)
 {
     char text[96];
     (void)snprintf(text, sizeof text, "ContentKeyPeriod@%s %s", name, what);
-    return check_fault(c, "S5", c->doc->periods[i].line, text,
+    return check_fault(c, rule, c->doc->periods[i].line, text,
                        "ContentKeyPeriodList/ContentKeyPeriod[%zu]@%s", i + 1, name);
+}
+
+static bool period_fault(struct checks *c, size_t i, const char *name, const char *what)
+{
+    return fault_by_rule(c, "S5", i, name, what);
 }
 
 static bool check_ends(struct checks *c, size_t i, const struct ends *e)
@@ -189,6 +195,24 @@ static bool check_times(struct checks *c, size_t i)
     const struct ends lengths = {p->start_offset,     p->end_offset, "startOffset", "endOffset",
                                  "is no xs:duration", read_duration, {true, false}};
     return check_ends(c, i, &dates) && check_ends(c, i, &lengths);
+}
+
+/* xs:integer (XML Schema part 2, 3.3.13). The number goes back as it came and may be of any size.
+ */
+static bool is_integer(struct span s)
+{
+    size_t n = s.n > 0 && (s.text[0] == '+' || s.text[0] == '-') ? 1 : 0;
+    const size_t sign = n;
+    while (n < s.n && s.text[n] >= '0' && s.text[n] <= '9')
+        n++;
+    return n > sign && n == s.n;
+}
+
+static bool check_index(struct checks *c, size_t i)
+{
+    const struct span index = trim(c->doc->periods[i].index);
+    return index.n == 0 || is_integer(index) ||
+           fault_by_rule(c, "S3.2", i, "index", "is no xs:integer");
 }
 
 /* MediaPackage sends periods without @index in SPEKE v2.1 when they have their times instead. */
@@ -243,6 +267,8 @@ bool check_periods(struct checks *c)
         if (!is_placed(p, version) &&
             !check_fault(c, "R53", p->line, "Missing ContentKeyPeriod@index", PLACE, i + 1,
                          "index"))
+            return false;
+        if (!check_index(c, i))
             return false;
         /* Earlier versions have no times. */
         if (version == SPEKE_V2_1 && !check_times(c, i))
