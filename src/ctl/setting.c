@@ -12,6 +12,7 @@
 #include "ctl/output.h"
 #include "drm/drm.h"
 #include "drm/template.h"
+#include "exchange/tenant.h"
 #include "exchange/tenant_options.h"
 
 enum { VALUE_MAX = 65536 };
@@ -67,6 +68,67 @@ static int read_target(enum tenant_family family, const struct ctl_arguments *ar
     return find_option(t, family, &id, system);
 }
 
+/* --- Changing ------------------------------------------------------------------------------- */
+
+static const char *or_null(const char *text)
+{
+    return text[0] == '\0' ? NULL : text;
+}
+
+/* The settings of a system from templates, which may name each other. */
+static int judge_rows(const struct target *t, const json_t *rows)
+{
+    struct drm_settings settings = DRM_DEFAULT_SETTINGS;
+    struct uuid id;
+    char why[256];
+    size_t i;
+    const json_t *row;
+    (void)uuid_parse(t->system, &id); /* it was formatted from one */
+    json_array_foreach(rows, i, row)
+    {
+        const char *value = json_string_value(json_object_get(row, "value"));
+        const char *name = json_string_value(json_object_get(row, "name"));
+        const struct tenant_option *o = name == NULL ? NULL : tenant_option_find(&id, name);
+        /* What an older version let in and this one does not is not its matter. */
+        if (o != NULL && value != NULL && tenant_option_check(o, value, why, sizeof why) == 0)
+            tenant_option_store(o, value, &settings);
+    }
+    if (tenant_templates_check(&settings, why, sizeof why) != 0)
+        return ctl_fail(CTL_USAGE, "%s", why);
+    return CTL_DONE;
+}
+
+static int judge_system(PGconn *db, const struct target *t)
+{
+    const char *const parameters[] = {t->tenant, t->system};
+    int code;
+    if (strcmp(t->option->systems, "") == 0)
+        return CTL_DONE;
+    json_t *rows = database_list(db, &code,
+                                 "SELECT name, value FROM speke.v_setting "
+                                 "WHERE tenant = $1 AND system = $2::uuid",
+                                 2, parameters);
+    if (rows != NULL)
+        code = judge_rows(t, rows);
+    json_decref(rows);
+    return code;
+}
+
+/* Makes a change and takes it back when the settings do not go together then. Changes wait for one
+ * another at the generation of the configuration, so what is judged is what there will be. */
+static int change(PGconn *db, const struct target *t, const char *sql, int count,
+                  const char *const *parameters)
+{
+    int code = database_command(db, "BEGIN", 0, NULL);
+    if (code == CTL_DONE)
+        code = database_command(db, sql, count, parameters);
+    if (code == CTL_DONE)
+        code = judge_system(db, t);
+    if (code != CTL_DONE)
+        return code; /* the connection is closed, which takes the change back */
+    return database_command(db, "COMMIT", 0, NULL);
+}
+
 /* --- set ------------------------------------------------------------------------------------ */
 
 /* The value from the command line, or of the file without line ends at its end. */
@@ -90,11 +152,6 @@ static int read_value(const struct ctl_arguments *args, size_t place, struct buf
     return CTL_DONE;
 }
 
-static const char *or_null(const char *text)
-{
-    return text[0] == '\0' ? NULL : text;
-}
-
 static int store(struct ctl *ctl, const struct target *t, const char *value)
 {
     const char *const parameters[] = {t->tenant, or_null(t->system), t->name, value};
@@ -102,7 +159,7 @@ static int store(struct ctl *ctl, const struct target *t, const char *value)
     PGconn *db = database_open(ctl, &code);
     if (db == NULL)
         return code;
-    code = database_command(db, "SELECT speke.setting_set($1, $2::uuid, $3, $4)", 4, parameters);
+    code = change(db, t, "SELECT speke.setting_set($1, $2::uuid, $3, $4)", 4, parameters);
     PQfinish(db);
     if (code == CTL_DONE)
         ctl_say(ctl, "tenant \"%s\": %s set", t->tenant, t->name);
@@ -151,7 +208,7 @@ static int unset(enum tenant_family family, struct ctl *ctl, const struct ctl_ar
     PGconn *db = database_open(ctl, &code);
     if (db == NULL)
         return code;
-    code = database_command(db, "SELECT speke.setting_unset($1, $2::uuid, $3)", 3, parameters);
+    code = change(db, &t, "SELECT speke.setting_unset($1, $2::uuid, $3)", 3, parameters);
     PQfinish(db);
     if (code == CTL_DONE)
         ctl_say(ctl, "tenant \"%s\": %s has its default again", t.tenant, t.name);

@@ -317,6 +317,19 @@ int template_check(enum template_use use, const char *template, char *why, size_
     }
 }
 
+size_t template_place_of(enum template_use use, const char *template, const char *name)
+{
+    const char *p = template == NULL ? "" : template, *start = p;
+    for (struct piece piece = next_piece(use, &p); piece.kind != END; piece = next_piece(use, &p)) {
+        if (piece.kind == NAMED && strcmp(piece.name->text, name) == 0)
+            return (size_t)(start - template) + 1;
+        if (piece.kind == NO_PARTNER)
+            break; /* it was not passed over */
+        start = p;
+    }
+    return 0;
+}
+
 void template_names(enum template_use use, struct buf *out)
 {
     for (size_t i = 0; i < sizeof NAMES / sizeof NAMES[0]; i++) {

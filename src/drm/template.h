@@ -25,6 +25,10 @@ int template_put(struct buf *b, enum template_use use, const char *template,
 /* Judges a template before it is used. Returns 0, or -1 with place and fault in why. */
 int template_check(enum template_use use, const char *template, char *why, size_t size);
 
+/* The place, counted from 1, of the first name of that text (without its braces) in a template that
+ * passed the check; 0 when it has none or the template is NULL. */
+size_t template_place_of(enum template_use use, const char *template, const char *name);
+
 /* Appends the names that a template of that use may have, with their braces, for a help text. */
 void template_names(enum template_use use, struct buf *out);
 

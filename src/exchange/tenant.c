@@ -2,11 +2,14 @@
 #include "exchange/tenant.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/base64.h"
 #include "base/failure.h"
+#include "base/log.h"
+#include "drm/template.h"
 #include "exchange/tenant_lists.h"
 #include "exchange/tenant_options.h"
 #include "keystore/keystore.h"
@@ -156,6 +159,21 @@ static int encode_output_protection(struct tenant_config *c, struct failure *f)
     return 0;
 }
 
+/* A system whose settings were brought into disorder past spekectl is taken for one that nobody
+ * set up. */
+static void judge_others(struct tenant_config *c, const char *tenant)
+{
+    char why[256], id[UUID_TEXT_SIZE];
+    for (size_t i = 0; i < c->other_count; i++) {
+        struct tenant_system *other = &c->others[i];
+        if (tenant_templates_check(&other->settings, why, sizeof why) == 0)
+            continue;
+        uuid_format(&other->id, id);
+        log_warning("tenant \"%s\": DRM system %s is not served: %s", tenant, id, why);
+        other->broken = true;
+    }
+}
+
 int tenant_config_read(struct tenant_config *c, const struct keystore_client *client,
                        struct failure *f)
 {
@@ -167,6 +185,7 @@ int tenant_config_read(struct tenant_config *c, const struct keystore_client *cl
         if (take_setting(c, &client->settings[i], f) != 0)
             return -1;
     }
+    judge_others(c, client->tenant);
     set_delivery(c);
     if (read_lists(c, f) != 0 || read_authorities(c, f) != 0)
         return -1;
@@ -188,6 +207,19 @@ static bool has_template(const struct drm_settings *s)
     return s->pssh != NULL || s->content_protection != NULL || s->hls_uri != NULL;
 }
 
+int tenant_templates_check(const struct drm_settings *settings, char *why, size_t size)
+{
+    const size_t in_xml = template_place_of(TEMPLATE_XML, settings->content_protection, "pssh");
+    const size_t in_uri = template_place_of(TEMPLATE_URI, settings->hls_uri, "pssh");
+    if (settings->pssh != NULL || (in_xml == 0 && in_uri == 0))
+        return 0;
+    (void)snprintf(why, size,
+                   "%s, byte %zu: {pssh} stands for the box that the setting pssh "
+                   "makes, and it is not set",
+                   in_xml != 0 ? "content_protection" : "hls_uri", in_xml != 0 ? in_xml : in_uri);
+    return -1;
+}
+
 const struct drm_system *tenant_system(const struct tenant_config *c, const struct uuid *id,
                                        enum speke_version version,
                                        const struct drm_settings **settings)
@@ -200,7 +232,8 @@ const struct drm_system *tenant_system(const struct tenant_config *c, const stru
         return system;
     }
     for (size_t i = 0; i < c->other_count; i++) {
-        if (!uuid_equal(&c->others[i].id, id) || !has_template(&c->others[i].settings))
+        if (!uuid_equal(&c->others[i].id, id) || c->others[i].broken ||
+            !has_template(&c->others[i].settings))
             continue;
         *settings = &c->others[i].settings;
         return drm_from_templates();

@@ -27,6 +27,7 @@ enum tenant_delivery { TENANT_DELIVERY_OPTIONAL, TENANT_DELIVERY_REQUIRED };
 /* A system that the program does not know. */
 struct tenant_system {
     struct uuid id;
+    bool broken; /* its settings contradict each other: it is not served */
     struct drm_settings settings;
 };
 
@@ -70,8 +71,13 @@ int tenant_config_read(struct tenant_config *c, const struct keystore_client *cl
                        struct failure *f);
 void tenant_config_free(struct tenant_config *c);
 
+/* Judges settings of a system from templates together: a template that names the box needs the one
+ * of the box. Returns 0, or -1 with setting, place and fault in why. */
+int tenant_templates_check(const struct drm_settings *settings, char *why, size_t size);
+
 /* The DRM system with that ID as this tenant has it, with its settings; NULL when it is not known
- * in the version, has no templates, or is not to be served. */
+ * in the version, has no templates, has some that contradict each other (which spekectl does not
+ * let in, and reading them logs), or is not to be served. */
 const struct drm_system *tenant_system(const struct tenant_config *c, const struct uuid *id,
                                        enum speke_version version,
                                        const struct drm_settings **settings);

@@ -106,6 +106,18 @@ int check_uri_template(const char *value, char *why, size_t size)
     return -1;
 }
 
+int check_boxless_uri_template(const char *value, char *why, size_t size)
+{
+    if (check_uri_template(value, why, size) != 0)
+        return -1;
+    const size_t place = template_place_of(TEMPLATE_URI, value, "pssh");
+    if (place == 0)
+        return 0;
+    (void)snprintf(why, size, "byte %zu: {pssh} stands for nothing: the system has no PSSH box",
+                   place);
+    return -1;
+}
+
 int check_xml_template(const char *value, char *why, size_t size)
 {
     if (template_check(TEMPLATE_XML, value, why, size) != 0)

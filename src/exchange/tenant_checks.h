@@ -10,6 +10,8 @@ int check_url(const char *value, char *why, size_t size);      /* absolute, http
 int check_quotable(const char *value, char *why, size_t size); /* may stand in quotes in HLS */
 int check_versions(const char *value, char *why, size_t size); /* of KEYFORMAT: 1/2/5 */
 int check_uri_template(const char *value, char *why, size_t size);
+/* The same for a system that has no box. */
+int check_boxless_uri_template(const char *value, char *why, size_t size);
 int check_xml_template(const char *value, char *why, size_t size);
 int check_data_template(const char *value, char *why, size_t size);
 int check_output_protection(const char *value, char *why, size_t size);

@@ -68,7 +68,7 @@ static const struct tenant_option TABLE[] = {
      OF_SYSTEM(fairplay_uri),
      .initial = "skd://{guide_json}",
      .most = USUAL_TEXT,
-     .check = check_uri_template,
+     .check = check_boxless_uri_template,
      .help = "template of URI in the HLS lines",
      .example = "skd://{kid}"},
     {.name = "hls_uri",
@@ -76,7 +76,7 @@ static const struct tenant_option TABLE[] = {
      OF_SYSTEM(key_url),
      .initial = "{key_url}/{content_id}/{kid}",
      .most = USUAL_TEXT,
-     .check = check_uri_template,
+     .check = check_boxless_uri_template,
      .help = "template of the URL from which players fetch the key",
      .example = "https://keys.example.com/{kid_hex}"},
     {.name = "hls_iv",
@@ -272,8 +272,9 @@ static const struct tenant_option TABLE[] = {
      OF_TENANT(mac_shape),
      .type = TENANT_CHOICE,
      .initial = "speke",
-     .choices = "speke library",
-     .help = "shape of MACMethod: SPEKE's, or the one that CPIX libraries read",
+     .choices = "speke library pskc",
+     .help = "shape of MACMethod: SPEKE's (Key/EncryptedValue), the one that CPIX libraries read "
+             "(Key), or the one that the CPIX schema names (MACKey)",
      .example = "library"},
 };
 

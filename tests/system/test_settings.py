@@ -6,6 +6,7 @@ import datetime
 import json
 import os
 import re
+import subprocess
 import uuid
 
 import pytest
@@ -16,6 +17,7 @@ from lxml import etree
 
 from harness import documents as d
 from harness.answers import check_v2
+from harness.delivery import ask, open_answer, recipient
 from harness.http import at_once
 from harness.signalling import parse_hls_tag, parse_playready_object, parse_pssh
 from harness.site import TOP
@@ -53,7 +55,8 @@ class Tuned:
         self.used.append(("policy", "unset", "tuned", name))
 
     def unset(self):
-        for command in dict.fromkeys(self.used):
+        # What another setting needs was set before it, and goes after it.
+        for command in dict.fromkeys(reversed(self.used)):
             self.site.ctl(*command, user="op")
         self.used = []
 
@@ -240,6 +243,39 @@ def test_unknown_systems_are_served_from_templates(tuned):
     assert line(answer, "master").split(":", 1)[1] == line(answer, "media").split(":", 1)[1]
 
 
+def test_a_template_of_a_box_that_is_not_there(tuned):
+    """Refused whichever setting comes first; past spekectl, a system that nobody set up."""
+
+    def refused(*arguments):
+        done = tuned.site.ctl("drm", *arguments, user="op", check=False)
+        assert done.returncode == 2, done.stderr
+        return done.stderr
+
+    uri, xml = "nagra:{kid}?{pssh}", "<b>{pssh}</b>"
+    assert "hls_uri, byte 13: {pssh}" in refused("set", "tuned", IRDETO, "hls_uri", uri)
+    assert "content_protection, byte 4" in refused("set", "tuned", IRDETO, "content_protection", xml)
+    assert "has no PSSH box" in refused("set", "tuned", "fairplay", "hls_uri", "skd://{pssh}")
+    tuned.drm(IRDETO, "hls_uri", "nagra:{kid}")
+    tuned.drm(IRDETO, "pssh", "{kid}")
+    tuned.drm(IRDETO, "hls_uri", uri)
+    assert "hls_uri, byte 13: {pssh}" in refused("unset", "tuned", IRDETO, "pssh")
+    request = d.simple_v2((IRDETO,), placeholders={IRDETO: ALL_ELEMENTS})
+    tuned.get(request)
+    assert tuned.site.ctl("drm", "show", "tuned", user="op").stdout.count(IRDETO) == 2
+    mark = tuned.site.log_mark()
+    tuned.site.query("DELETE FROM speke.tenant_setting WHERE name = 'pssh'")
+    try:
+        assert tuned.refused(request) == f"Unsupported DRMSystem {IRDETO}"
+        logged = tuned.site.log_text()[mark:]
+        assert f'tenant "tuned": DRM system {IRDETO} is not served: hls_uri, byte 13' in logged
+        assert tuned.client.post(d.simple_v2()).status == 200, "other systems are served"
+        # What is in disorder can be brought back into order.
+        assert "is not set" in refused("set", "tuned", IRDETO, "pssh_kid", "on")
+    finally:
+        tuned.site.ctl("drm", "set", "tuned", IRDETO, "pssh", "{kid}", user="op")
+    tuned.get(request)
+
+
 def test_elements_without_a_template_are_left_out(tuned):
     kinds = {MARLIN: (*ALL_ELEMENTS, "Smooth")}
     tuned.drm(MARLIN, "content_protection", "<m:id xmlns:m='urn:m'>urn:marlin:kid:{kid_hex}</m:id>")
@@ -414,10 +450,43 @@ def test_required_encryption_and_the_shape_of_the_mac_method(tuned, certificates
     tuned.policy("delivery", "required")
     request = encrypted_for(certificates["stranger"])
     speke = tuned.get(request).one("MACMethod")
-    tuned.policy("delivery_mac", "library")
-    library = tuned.get(request).one("MACMethod")
-    tags = [{element.tag for element in shape.iter()} for shape in (speke, library)]
-    assert tags[0] != tags[1]
+    assert [child.tag for child in speke] == [d.cpix("Key")]
+
+
+@pytest.mark.parametrize("shape", ["speke", "library", "pskc"])
+def test_every_shape_of_the_mac_method_opens(tuned, tmp_path, shape):
+    """With python3-cryptography, spekectl show and spekectl request; the keys are those that go out
+    in the clear."""
+    tuned.policy("delivery_mac", shape)
+    plain = d.simple_v2()
+    clear = {
+        key.get("kid"): base64.b64decode(next(key.iter(d.pskc("PlainValue"))).text)
+        for key in tuned.get(plain).all("ContentKey")
+    }
+    one = recipient()
+    answer = tuned.get(ask(plain.copy(), one.certificate))
+    assert open_answer(answer, one, shape).keys == clear
+    (tmp_path / "answer.xml").write_bytes(etree.tostring(answer.root))
+    (tmp_path / "key.pem").write_bytes(one.pem)
+    files = (tmp_path / "answer.xml", "--key", tmp_path / "key.pem")
+    shown = json.loads(tuned.site.ctl("show", *files, "--reveal", "--json").stdout)
+    assert {key["kid"]: base64.b64decode(key["key"]) for key in shown["keys"]} == clear
+    answered = subprocess.run(
+        [tuned.site.install.spekectl, "request", "--json", "--encrypt", "--content-id", "shapes"],
+        capture_output=True,
+        timeout=60,
+        check=True,
+        env={
+            "PATH": "/usr/bin:/bin",
+            "SPEKE_URL": f"{tuned.client.base}/v2.0/copyProtection",
+            "SPEKE_USER": NAME,
+            "SPEKE_PASSWORD": PASSWORD,
+            "SPEKE_CA": tuned.site.authority.ca_file,
+        },
+    )
+    answered = json.loads(answered.stdout)
+    assert answered["faults"] == []
+    assert all(key["fingerprint"] for key in answered["keys"])
 
 
 def test_recipients_are_audited(tuned, certificates):
@@ -481,6 +550,28 @@ def test_kid_override_in_v1_and_by_start(tuned):
     times = {"start": start, "end": "2027-03-01T10:05:00Z"}
     request = d.simple_v2(keys=("VIDEO",), period_attributes=times, version="2.4")
     assert tuned.get(request, "2.1").kids == [expected_kid(request.content_id, "VIDEO", start)]
+
+
+def test_kid_override_of_periods_with_offsets_alone(tuned):
+    """Two keys of one track type, each for its part of a programme."""
+    tuned.policy("kid_override", "on")
+    ends = ("PT0S", "PT10M", "PT20M")
+    request = d.simple_v2(keys=("VIDEO",), version="2.4")
+    again = d.simple_v2(keys=("VIDEO",), version="2.4")
+    for name in ("ContentKey", "DRMSystem", "ContentKeyUsageRule"):
+        request.one(name + "List").extend(again.all(name))
+    periods = etree.Element(d.cpix("ContentKeyPeriodList"))
+    request.root.insert(2, periods)
+    for i, rule in enumerate(request.all("ContentKeyUsageRule")):
+        etree.SubElement(
+            periods,
+            d.cpix("ContentKeyPeriod"),
+            {"id": f"p{i}", "startOffset": ends[i], "endOffset": ends[i + 1]},
+        )
+        rule.insert(0, etree.Element(d.cpix("KeyPeriodFilter"), {"periodId": f"p{i}"}))
+    expected = [expected_kid(request.content_id, "VIDEO", start) for start in ends[:2]]
+    assert tuned.get(request, "2.1").kids == expected
+    assert tuned.get(request, "2.1").kids == expected
 
 
 def test_periods_are_kept(tuned):

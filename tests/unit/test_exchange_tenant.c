@@ -95,6 +95,8 @@ static void bad_values_are_refused_with_the_place(void **state)
         {FAIRPLAY, "hls_uri", "skd://{kidd}", "byte 7: {kidd} is no known name"},
         {FAIRPLAY, "hls_uri", "skd://{kid", "byte 7: a brace without its partner"},
         {FAIRPLAY, "hls_uri", "skd://{kid_bytes}", "byte 7: {kid_bytes} is no known name"},
+        {FAIRPLAY, "hls_uri", "skd://{kid}?{pssh}", "byte 13: {pssh} stands for nothing"},
+        {CLEAR_KEY, "hls_uri", "https://k/{pssh}", "byte 11: {pssh} stands for nothing"},
         {FAIRPLAY, "hls_uri", "skd://\"{kid}", "byte 1: text that cannot stand in quotes"},
         {FAIRPLAY, "hls_uri", "{kid}", "byte 1: neither a URI's scheme"},
         {CLEAR_KEY, "hls_keyformat", "iden\"tity", "byte 5: a quote"},
@@ -254,6 +256,38 @@ static void systems_are_found_as_the_tenant_has_them(void **state)
     tenant_config_free(&c);
 }
 
+/* A template that names the box needs one; the database may have been edited past spekectl. */
+static void templates_of_a_box_that_is_not_there(void **state)
+{
+    (void)state;
+    static const struct {
+        struct drm_settings settings;
+        const char *why; /* NULL: they go together */
+    } ROWS[] = {
+        {{.hls_uri = "a:{kid}{pssh}"}, "hls_uri, byte 8: {pssh}"},
+        {{.content_protection = "<a>{{</a>\n<b>{pssh}</b>"}, "content_protection, byte 14: {pssh}"},
+        {{.content_protection = "<a>{{pssh}}</a>", .hls_uri = "a:{kid}"}, NULL},
+        {{.content_protection = "<a>{pssh}</a>", .hls_uri = "a:{pssh}", .pssh = "{kid}"}, NULL},
+        {{.pssh = "{kid}"}, NULL},
+        {{.hls_uri = NULL}, NULL},
+    };
+    for (size_t i = 0; i < COUNT(ROWS); i++) {
+        char why[256] = "";
+        const int result = tenant_templates_check(&ROWS[i].settings, why, sizeof why);
+        assert_int_equal(result, ROWS[i].why == NULL ? 0 : -1);
+        if (ROWS[i].why != NULL && strstr(why, ROWS[i].why) == NULL)
+            fail_msg("\"%s\" does not say \"%s\"", why, ROWS[i].why);
+    }
+    struct tenant_config c;
+    struct failure f = {0};
+    struct uuid irdeto;
+    const struct drm_settings *settings;
+    assert_int_equal(uuid_parse(IRDETO, &irdeto), 0);
+    assert_int_equal(read_one(&c, IRDETO, "hls_uri", "a:{pssh}", &f), 0);
+    assert_null(tenant_system(&c, &irdeto, SPEKE_V2_0, &settings));
+    tenant_config_free(&c);
+}
+
 static void the_cache_keeps_a_generation_and_no_older_one(void **state)
 {
     (void)state;
@@ -291,6 +325,7 @@ int main(void)
         cmocka_unit_test(the_table_keeps_its_own_rules),
         cmocka_unit_test(settings_of_the_database_are_judged_again),
         cmocka_unit_test(systems_are_found_as_the_tenant_has_them),
+        cmocka_unit_test(templates_of_a_box_that_is_not_there),
         cmocka_unit_test(the_cache_keeps_a_generation_and_no_older_one),
     };
     cpix_setup();

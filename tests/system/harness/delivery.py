@@ -44,6 +44,14 @@ class Recipient:
     def certificate(self):
         return base64.b64encode(self.der).decode()
 
+    @property
+    def pem(self):
+        return self.key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+
 
 def recipient(bits=2048, curve=False):
     """A key and a certificate that it signed itself."""
@@ -91,7 +99,21 @@ class Sealed:
 
     algorithm: str
     cipher: bytes
-    mac: bytes
+    mac: bytes  # None where the shape has none
+
+
+def mac_key_of(method, shape):
+    """What MACMethod holds in one of its shapes: SPEKE's, with EncryptedValue and ValueMAC in Key;
+    that of CPIX libraries, with their content in Key itself; that of the schema, in PSKC's MACKey."""
+    holder = only(method, d.pskc("MACKey") if shape == "pskc" else d.cpix("Key"), "MACMethod")
+    assert list(method) == [holder], "MACMethod: more than one child"
+    if shape == "speke":
+        return sealed(holder, "MACMethod")
+    assert [child.tag for child in holder] == [enc("EncryptionMethod"), enc("CipherData")]
+    cipher = only(holder, f"{enc('CipherData')}/{enc('CipherValue')}", "MACMethod")
+    return Sealed(
+        holder[0].get("Algorithm"), s.strict_base64(cipher.text, "MACMethod: CipherValue"), None
+    )
 
 
 def sealed(parent, what):
@@ -143,18 +165,18 @@ def open_value(document_key, mac_key, value, what):
     return unpadder.update(padded) + unpadder.finalize()
 
 
-def open_answer(answer, one):
-    """What the recipient gets out of an answer."""
+def open_answer(answer, one, shape="speke"):
+    """What the recipient gets out of an answer whose MACMethod has that shape."""
     data = delivery_of(answer, one)
     holder = only(data, d.cpix("DocumentKey"), "DeliveryData")
     secret = only(holder, f"{d.cpix('Data')}/{d.pskc('Secret')}", "DocumentKey")
     document = sealed(secret, "DocumentKey")
     method = only(data, d.cpix("MACMethod"), "DeliveryData")
-    mac = sealed(only(method, d.cpix("Key"), "MACMethod"), "MACMethod")
+    mac = mac_key_of(method, shape)
     document_key = one.key.decrypt(document.cipher, RSA_OAEP)
     mac_key = one.key.decrypt(mac.cipher, RSA_OAEP)
     for what, value in (("DocumentKey", document), ("MACMethod", mac)):
-        assert right_mac(mac_key, value), f"{what}: ValueMAC does not match the CipherValue"
+        assert value.mac is None or right_mac(mac_key, value), f"{what}: ValueMAC does not match the CipherValue"
     keys, values = {}, {}
     for element in answer.all("ContentKey"):
         kid = element.get("kid").lower()
