@@ -18,8 +18,8 @@ struct failure;
  * in UTF-8. The content identifier is contentId, in SPEKE v1 id; the track type is that of the
  * key's usage rule, empty in v1; the period is the index of the period that the rule's first
  * KeyPeriodFilter names, without one its start, without that its startOffset, else empty. All as
- * received but for blanks at both ends. DRMSystem and usage rules follow; nothing changes its place. Returns 0, or -1 with 422 when
- * two keys would get the same KID. */
+ * received but for blanks at both ends. DRMSystem and usage rules follow; nothing changes its
+ * place. Returns 0, or -1 with 422 when two keys would get the same KID. */
 int override_kids(struct cpix_document *doc, struct arena *arena, struct failure *f);
 
 /* The UUID of version 5 of n bytes in a namespace. Returns 0, or -1 when SHA-1 failed. */
