@@ -250,7 +250,7 @@ static int ask(const struct order *o, bool *stale, struct failure *f)
         return -1;
     if (connection_run(o->ks->connection, &ACQUIRE, &o->ks->params, &result, f) != 0) {
         *stale = strcmp(connection_sqlstate(o->ks->connection), STALE) == 0;
-        return -1;
+        return store_denied(o->ks, f);
     }
     status = open_rows(o, result, f);
     PQclear(result);

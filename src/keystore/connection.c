@@ -11,6 +11,7 @@
 
 #include "base/failure.h"
 #include "base/log.h"
+#include "base/printable.h"
 #include "base/settings.h"
 #include "keystore/clock.h"
 #include "keystore/wire.h"
@@ -21,6 +22,8 @@ enum {
     STATEMENTS_MAX = 8,
     OPTIONS_SIZE = 2048,
     CAUSE_SIZE = 320,
+    MESSAGE_SIZE = 320,
+    DETAIL_SIZE = 16,
     BINARY = 1
 };
 
@@ -33,7 +36,8 @@ struct connection {
     int64_t not_before; /* no attempt to connect earlier */
     unsigned failures;  /* in a row */
     char sqlstate[6];
-    char cause[CAUSE_SIZE]; /* of the last failure to connect */
+    char message[MESSAGE_SIZE], detail[DETAIL_SIZE]; /* that belong to an SQLSTATE of class SK */
+    char cause[CAUSE_SIZE];                          /* of the last failure to connect */
 };
 
 /* --- settings ------------------------------------------------------------------------------- */
@@ -109,6 +113,16 @@ void connection_free(struct connection *c)
 const char *connection_sqlstate(const struct connection *c)
 {
     return c->sqlstate;
+}
+
+const char *connection_message(const struct connection *c)
+{
+    return c->message;
+}
+
+const char *connection_detail(const struct connection *c)
+{
+    return c->detail;
 }
 
 /* --- failing -------------------------------------------------------------------------------- */
@@ -316,6 +330,17 @@ static bool spares_connection(const struct connection *c)
             in_class(c->sqlstate, "SK"));
 }
 
+/* What a function of the schema says with an SQLSTATE of its own is its words alone. */
+static void keep_message(struct connection *c, const PGresult *result)
+{
+    const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+    if (!in_class(c->sqlstate, "SK"))
+        return;
+    (void)printable(c->message, sizeof c->message, message != NULL ? message : "");
+    (void)printable(c->detail, sizeof c->detail, detail != NULL ? detail : "");
+}
+
 /* Tells an error by its primary message alone: details quote rows. */
 static int refused(struct connection *c, const char *doing, const PGresult *result,
                    struct failure *f)
@@ -326,6 +351,7 @@ static int refused(struct connection *c, const char *doing, const PGresult *resu
     if (text == NULL)
         text = PQresultErrorMessage(result);
     (void)snprintf(c->sqlstate, sizeof c->sqlstate, "%s", state != NULL ? state : "");
+    keep_message(c, result);
     (void)snprintf(why, sizeof why, "%.240s (SQLSTATE %s)", text,
                    c->sqlstate[0] != '\0' ? c->sqlstate : "none");
     if (!spares_connection(c))
@@ -380,7 +406,7 @@ int connection_run(struct connection *c, const struct statement *statement,
                    const struct params *params, PGresult **result, struct failure *f)
 {
     *result = NULL;
-    c->sqlstate[0] = '\0';
+    c->sqlstate[0] = c->message[0] = c->detail[0] = '\0';
     if (!params_ok(params) || params->count != statement->param_count)
         return fail_internal(f, "%s: parameters do not fit", statement->name);
     if (c->settings->prepare && prepare(c, statement, f) != 0)

@@ -41,5 +41,9 @@ int connection_run(struct connection *c, const struct statement *statement,
 
 /* SQLSTATE of the last connection_run() that failed, "" when the server did not say one. */
 const char *connection_sqlstate(const struct connection *c);
+/* The message and the detail that came with an SQLSTATE of class SK, fit for a line of text; ""
+ * with any other. */
+const char *connection_message(const struct connection *c);
+const char *connection_detail(const struct connection *c);
 
 #endif

@@ -97,9 +97,9 @@ struct keystore_details {
 /* Gets or creates the keys of all slots and writes the audit row of their release, in one
  * transaction and one round trip, for the client of the last keystore_identify(). KIDs must differ.
  * Returns 0 with every slot filled, or -1: 503 (word "database", "schema" or "sealed") when the
- * store is away, 500 for a row that does not open. *stale is set when the failure is that the
- * configuration changed since keystore_identify() (what it told may be wrong then): identify and
- * try again, once. After a failure no slot holds a key. */
+ * store is away, 500 for a row that does not open, 403 when a key is revoked or destroyed. *stale
+ * is set when the failure is that the configuration changed since keystore_identify() (what it told
+ * may be wrong then): identify and try again, once. After a failure no slot holds a key. */
 int keystore_acquire(struct keystore *ks, const struct keystore_request *request,
                      struct keystore_slot *slots, size_t count,
                      const struct keystore_details *details, bool *stale, struct failure *f);

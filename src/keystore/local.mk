@@ -5,6 +5,7 @@ src_keystore_libkeystore_a_SOURCES = \
 	src/keystore/client.c \
 	src/keystore/clock.c src/keystore/clock.h \
 	src/keystore/connection.c src/keystore/connection.h \
+	src/keystore/denied.c \
 	src/keystore/health.c \
 	src/keystore/keyring.c src/keystore/keyring.h \
 	src/keystore/keystore.c src/keystore/keystore.h src/keystore/store.h \

@@ -58,6 +58,9 @@ int store_state(struct keystore *ks, struct active_kek *active, struct failure *
 void store_forget(struct keystore *ks);
 /* 403, as the client is told. */
 int store_unknown_client(const char *user, struct failure *f);
+/* Makes of the SQLSTATE with which a function of the schema refused what a client asked for the
+ * answer that the client gets; leaves a failure of any other kind as it is. Returns -1. */
+int store_denied(const struct keystore *ks, struct failure *f);
 /* Puts the parameters remote_user, remote_addr (NULL when it is no address) and speke_version. */
 void store_put_who(struct params *p, const struct keystore_request *request);
 /* Sets *kek to the KEK of a version if it is loaded and is the one that the check value is of;

@@ -297,6 +297,39 @@ static void test_many_clients(void **state)
                         "70");
 }
 
+/* --- withdrawn keys ------------------------------------------------------------------------- */
+
+/* Each stops the whole request: no other key is given out, none is made. */
+static void test_withdrawn(void **state)
+{
+    struct order *three = order_new("red-1", "withdrawn", 1, 3);
+    struct order *four = order_new("red-1", "withdrawn", 2, 4);
+    struct order *other = order_new("blue-1", "withdrawn", 1, 3);
+    expect_keys(*state, three);
+    expect_keys(*state, other);
+    admin("UPDATE speke.content_key k SET revoked_at = now() FROM speke.tenant t "
+          "WHERE t.tenant_id = k.tenant_id AND t.name = 'red' AND k.content_id = 'withdrawn' "
+          "AND k.kid = '02020202-0202-0202-0202-020202020202'");
+    expect_failure(*state, three, 403,
+                   "Content key 02020202-0202-0202-0202-020202020202 is revoked");
+    expect_failure(*state, four, 403, "is revoked");
+    expect_keys(*state, other);
+    admin("UPDATE speke.content_key k SET sealed = NULL, destroyed_at = now() FROM speke.tenant t "
+          "WHERE t.tenant_id = k.tenant_id AND t.name = 'red' AND k.content_id = 'withdrawn' "
+          "AND k.kid = '02020202-0202-0202-0202-020202020202'");
+    expect_failure(*state, three, 403,
+                   "Content key 02020202-0202-0202-0202-020202020202 is destroyed");
+    expect_failure(*state, four, 403, "is destroyed");
+    assert_string_equal(
+        query("SELECT count(*) FROM speke.content_key WHERE content_id = 'withdrawn'"), "6");
+    assert_string_equal(query("SELECT count(*) FROM speke.audit_event "
+                              "WHERE content_id = 'withdrawn' AND event = 'release'"),
+                        "3");
+    order_free(three);
+    order_free(four);
+    order_free(other);
+}
+
 /* --- refusals ------------------------------------------------------------------------------- */
 
 static void test_refuse(void **state)
@@ -429,6 +462,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_unknown_client, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_disabled_client, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_many_clients, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_withdrawn, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refuse, set_up, tear_down),
         cmocka_unit_test(test_audit_wait),
         cmocka_unit_test_setup_teardown(test_without_prepare, set_up, tear_down),
