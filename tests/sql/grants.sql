@@ -33,7 +33,8 @@ SELECT set_eq('SELECT pg_temp.may_execute(''speke_service'')',
               'the service may execute its functions and no other');
 SELECT set_eq('SELECT pg_temp.may_execute(''speke_operator'')',
               ARRAY['tenant_add', 'client_add', 'client_set_enabled', 'kek_register',
-                    'webauth_set', 'webauth_remove', 'setting_set', 'setting_unset'],
+                    'webauth_set', 'webauth_remove', 'setting_set', 'setting_unset',
+                    'audit_partition_create'],
               'the operator may execute the functions of spekectl and no other');
 SELECT is_empty(format('SELECT pg_temp.may_execute(%L)', role), role || ' may execute none')
   FROM unnest(ARRAY['speke_auditor', 'speke_webauth', 't_nobody']) AS role;

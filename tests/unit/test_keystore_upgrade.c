@@ -146,6 +146,33 @@ static void expect_old_keys(struct keystore *ks, unsigned char keys[KEYS][KEYSTO
     order_free(o);
 }
 
+/* The audit goes over into a table by month, rows of former months and of none included. */
+static void expect_audit_by_month(const char *audit, const char *before)
+{
+    free(former("INSERT INTO speke.audit_event (at, event, detail) VALUES "
+                "('2020-02-29T23:59:59.999999Z', 'admin', 'leap'), "
+                "('1999-12-31T23:59:59Z', 'admin', 'of no month')"));
+    char *next = former("SELECT 1 + max(event_id) FROM speke.audit_event");
+    char *rows = former("SELECT count(*) FROM speke.audit_event");
+    migrate("0005_limits.sql");
+    migrate("0006_keks.sql");
+    migrate("0007_audit.sql");
+    expect_former(audit, before);
+    expect_former("SELECT count(*) FROM speke.audit_event", rows);
+    expect_former("SELECT tableoid::regclass FROM speke.audit_event WHERE detail = 'leap'",
+                  "speke.audit_event_2020_02");
+    expect_former("SELECT tableoid::regclass FROM speke.audit_event WHERE detail = 'of no month'",
+                  "speke.audit_event_rest");
+    expect_former("SELECT count(*) FROM speke.audit_event WHERE at > now() - interval '1 hour' AND "
+                  "tableoid = ('speke.audit_event_' || to_char(now() AT TIME ZONE 'UTC', "
+                  "'YYYY_MM'))::regclass",
+                  "9");
+    free(former("SELECT speke.refuse('red-1', NULL, '2.0', 'film', '{}', 422, 'no')"));
+    expect_former("SELECT max(event_id) FROM speke.audit_event", next);
+    free(next);
+    free(rows);
+}
+
 static void test_upgrade(void **state)
 {
     unsigned char keys[KEYS][KEYSTORE_KEY_BYTES];
@@ -180,6 +207,7 @@ static void test_upgrade(void **state)
                   "4");
     (void)snprintf(used, sizeof used, "%d", FORMER_VERSION + 1);
     expect_former("SELECT schema_version FROM speke.service_state()", used);
+    expect_audit_by_month(audit, before);
     free(before);
     free(last);
     order_free(o);
