@@ -34,7 +34,9 @@ SELECT set_eq('SELECT pg_temp.may_execute(''speke_service'')',
 SELECT set_eq('SELECT pg_temp.may_execute(''speke_operator'')',
               ARRAY['tenant_add', 'client_add', 'client_set_enabled', 'kek_register',
                     'webauth_set', 'webauth_remove', 'setting_set', 'setting_unset',
-                    'audit_partition_create'],
+                    'audit_partition_create',
+                    'kek_add', 'kek_activate', 'kek_retire', 'kek_destroy', 'rewrap_batch',
+                    'rewrap_store'],
               'the operator may execute the functions of spekectl and no other');
 SELECT is_empty(format('SELECT pg_temp.may_execute(%L)', role), role || ' may execute none')
   FROM unnest(ARRAY['speke_auditor', 'speke_webauth', 't_nobody']) AS role;
@@ -71,7 +73,7 @@ SELECT set_eq(format('SELECT relation, privilege FROM pg_temp.rights WHERE role 
               $$ VALUES ('v_tenant', 'SELECT'), ('v_client', 'SELECT'), ('v_kek', 'SELECT'),
                         ('v_key', 'SELECT'), ('v_audit', 'SELECT'), ('v_release', 'SELECT'),
                         ('v_schema_version', 'SELECT'), ('v_setting', 'SELECT'),
-                        ('v_period', 'SELECT') $$,
+                        ('v_period', 'SELECT'), ('v_kek_use', 'SELECT') $$,
               role || ' may read the views and nothing else')
   FROM unnest(ARRAY['speke_auditor', 'speke_operator']) AS role;
 SELECT set_eq('SELECT relation, privilege FROM pg_temp.rights WHERE role = ''speke_webauth''',
