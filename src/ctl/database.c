@@ -115,10 +115,8 @@ PGconn *database_open(struct ctl *ctl, int *code)
     return db;
 }
 
-PGresult *database_query(PGconn *db, int *code, const char *sql, int count,
-                         const char *const *parameters)
+PGresult *database_judge(PGconn *db, PGresult *result, int *code)
 {
-    PGresult *result = PQexecParams(db, sql, count, NULL, parameters, NULL, NULL, 0);
     const ExecStatusType status = PQresultStatus(result);
     if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
         *code = CTL_DONE;
@@ -127,6 +125,12 @@ PGresult *database_query(PGconn *db, int *code, const char *sql, int count,
     *code = complain(db, result);
     PQclear(result);
     return NULL;
+}
+
+PGresult *database_query(PGconn *db, int *code, const char *sql, int count,
+                         const char *const *parameters)
+{
+    return database_judge(db, PQexecParams(db, sql, count, NULL, parameters, NULL, NULL, 0), code);
 }
 
 int database_command(PGconn *db, const char *sql, int count, const char *const *parameters)

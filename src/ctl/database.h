@@ -18,6 +18,8 @@ PGconn *database_open(struct ctl *ctl, int *code);
  * PQclear(), or NULL when it has said what is wrong, with the exit code in *code. */
 PGresult *database_query(PGconn *db, int *code, const char *sql, int count,
                          const char *const *parameters);
+/* The same for whoever has run the statement with libpq alone: takes its result. */
+PGresult *database_judge(PGconn *db, PGresult *result, int *code);
 /* The same for a statement whose result does not matter. Returns an enum ctl_exit. */
 int database_command(PGconn *db, const char *sql, int count, const char *const *parameters);
 /* Runs the statements of a script, which may begin and commit transactions; after an error the

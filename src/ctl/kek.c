@@ -18,7 +18,7 @@
 #include "ctl/output.h"
 #include "keystore/keyring.h"
 
-enum { FILE_MODE = 0400, TEXT_SIZE = KEYRING_FILE_MAX + 1, BASE64_SIZE = 48, HEX_SIZE = 33 };
+enum { TEXT_SIZE = KEYRING_FILE_MAX + 1, BASE64_SIZE = 48 };
 
 static const char FILE_HEAD[] =
     "# Key-encryption keys of speke-fcgi: version, then base64 of 32 bytes.\n"
@@ -27,7 +27,7 @@ static const char FILE_HEAD[] =
 
 const char *kek_in_file(struct keyring *ring, long version, const char *check_hex)
 {
-    char hex[HEX_SIZE];
+    char hex[KEK_CHECK_HEX];
     const struct kek *kek = keyring_find(ring, (int32_t)version);
     if (kek == NULL)
         return keyring_fault(ring)[0] != '\0' ? "file not usable" : "no";
@@ -55,9 +55,10 @@ struct keyring *kek_open_ring(const char *path)
 
 struct creation {
     const char *path;
+    bool inactive;        /* it is to be registered alone */
     long version;         /* of the new KEK */
     long active, highest; /* in the database; 0 for none */
-    char active_check[HEX_SIZE];
+    char active_check[KEK_CHECK_HEX];
     struct file_update update;
 };
 
@@ -144,7 +145,7 @@ static size_t append_line(char *text, size_t n, long version, const unsigned cha
 
 /* Makes the key and its file's new text, and tells its check value in hexadecimal. */
 static int make_text(struct creation *c, char *text, size_t *length, unsigned char *key,
-                     char check_hex[static HEX_SIZE])
+                     char check_hex[static KEK_CHECK_HEX])
 {
     unsigned char check[KEK_CHECK_BYTES];
     char why[512];
@@ -191,8 +192,10 @@ static int put_in_place(struct creation *c, PGconn *db, const char *text, size_t
         return ctl_fail(CTL_FAILED, "%s", why);
     int code = try_file(c, check_hex);
     if (code == CTL_DONE)
-        code = database_command(db, "SELECT speke.kek_register($1, decode($2, 'hex'))", 2,
-                                parameters);
+        code = database_command(db,
+                                c->inactive ? "SELECT speke.kek_add($1, decode($2, 'hex'))"
+                                            : "SELECT speke.kek_register($1, decode($2, 'hex'))",
+                                2, parameters);
     if (code != CTL_DONE)
         return code;
     if (file_update_commit(&c->update, why, sizeof why) != 0)
@@ -203,7 +206,7 @@ static int put_in_place(struct creation *c, PGconn *db, const char *text, size_t
 static int create(struct creation *c, PGconn *db, const char *given_version)
 {
     size_t length = 0;
-    char check_hex[HEX_SIZE];
+    char check_hex[KEK_CHECK_HEX];
     int code = database_command(db, "BEGIN", 0, NULL);
     if (code == CTL_DONE)
         code = read_database(db, c);
@@ -245,16 +248,19 @@ static int report(const struct ctl *ctl, const struct creation *c)
         return output_object(
             ctl, NULL, 0,
             json_pack("{s:I, s:s}", "kek_version", (json_int_t)c->version, "file", c->path));
-    ctl_say(ctl, "KEK %ld is in %s and seals new keys from now on.", c->version, c->path);
+    if (c->inactive)
+        ctl_say(ctl, "KEK %ld is in %s and seals nothing before \"spekectl kek activate %ld\".",
+                c->version, c->path, c->version);
+    else
+        ctl_say(ctl, "KEK %ld is in %s and seals new keys from now on.", c->version, c->path);
     ctl_say(ctl, "Losing this file is losing every content key: nobody can restore them.");
     ctl_say(ctl, "Copy it to a safe place now, apart from the copies of the database, and to");
     ctl_say(ctl, "every other machine that runs the key provider.");
     return CTL_DONE;
 }
 
-/* The file to work on: --file, else the setting. Credentials of systemd are not ours to change. */
-static int choose_file(const struct ctl *ctl, const struct ctl_arguments *args,
-                       struct settings *settings, const char **path)
+int kek_choose_file(const struct ctl *ctl, const struct ctl_arguments *args,
+                    struct settings *settings, const char **path)
 {
     int code = ctl_settings(ctl, settings);
     *path = option_value(args, "file") != NULL ? option_value(args, "file") : settings->kek_file;
@@ -266,15 +272,15 @@ static int choose_file(const struct ctl *ctl, const struct ctl_arguments *args,
 static int run_create(struct ctl *ctl, const struct ctl_arguments *args)
 {
     struct settings settings;
-    struct creation c = {0};
+    struct creation c = {.inactive = option_given(args, "inactive")};
     char why[512];
-    int code = choose_file(ctl, args, &settings, &c.path);
+    int code = kek_choose_file(ctl, args, &settings, &c.path);
     if (code != CTL_DONE)
         return code;
     PGconn *db = database_open(ctl, &code);
     if (db == NULL)
         return code;
-    if (file_update_begin(&c.update, c.path, FILE_MODE, why, sizeof why) != 0) {
+    if (file_update_begin(&c.update, c.path, KEK_FILE_MODE, why, sizeof why) != 0) {
         code = ctl_fail(CTL_FAILED, "%s", why);
     } else {
         code = set_owner(&c, option_value(args, "owner"));
@@ -287,6 +293,8 @@ static int run_create(struct ctl *ctl, const struct ctl_arguments *args)
 }
 
 /* --- list ----------------------------------------------------------------------------------- */
+
+#define UTC(column) "to_char(" #column " AT TIME ZONE 'UTC', '" CTL_TIME "') AS " #column
 
 static int add_file_state(json_t *rows, const char *path)
 {
@@ -311,24 +319,40 @@ static int add_file_state(json_t *rows, const char *path)
 static int run_list(struct ctl *ctl, const struct ctl_arguments *args)
 {
     static const struct column COLUMNS[] = {
-        {"kek_version", "KEK", false, 0},    {"state", "STATE", false, 0},
-        {"in_file", "IN THE FILE", true, 0}, {"check_value", "CHECK VALUE", false, 0},
-        {"created_at", "CREATED", false, 0},
+        {"kek_version", "KEK", false, 0},        {"state", "STATE", false, 0},
+        {"in_file", "IN THE FILE", true, 0},     {"keys", "KEYS", false, 0},
+        {"created_at", "CREATED", false, 0},     {"changed_at", "SINCE", false, 0},
+        {"check_value", "CHECK VALUE", true, 0},
     };
     struct settings settings;
     const char *path;
-    int code = choose_file(ctl, args, &settings, &path);
+    int code = kek_choose_file(ctl, args, &settings, &path);
     if (code != CTL_DONE)
         return code;
     PGconn *db = database_open(ctl, &code);
     if (db == NULL)
         return code;
-    json_t *rows = database_list(db, &code,
-                                 "SELECT kek_version, state, check_value, "
-                                 "to_char(created_at AT TIME ZONE 'UTC', '" CTL_TIME
-                                 "') AS created_at "
-                                 "FROM speke.v_kek ORDER BY kek_version",
-                                 0, NULL);
+    json_t *rows = database_list(
+        db, &code,
+        "SELECT kek_version, k.state, check_value, u.keys, " UTC(created_at) ", " UTC(changed_at) ", " UTC(
+            activated_at) ", " UTC(retiring_at) ", " UTC(retired_at) ", " UTC(destroyed_at) " FROM "
+                                                                                            "speke."
+                                                                                            "v_kek "
+                                                                                            "k "
+                                                                                            "JOIN "
+                                                                                            "speke."
+                                                                                            "v_kek_"
+                                                                                            "use u "
+                                                                                            "USING "
+                                                                                            "(kek_"
+                                                                                            "versio"
+                                                                                            "n) "
+                                                                                            "ORDER "
+                                                                                            "BY "
+                                                                                            "kek_"
+                                                                                            "versio"
+                                                                                            "n",
+        0, NULL);
     PQfinish(db);
     if (rows == NULL)
         return code;
@@ -343,6 +367,7 @@ static const struct ctl_option OPTION_ROWS[] = {
     {"file", '\0', "FILE", "the KEK file; else the setting \"kek_file\""},
     {"version", '\0', "N", "number of the new KEK; must be given when one is active"},
     {"owner", '\0', "USER", "owner of a new file: the user that the key provider runs as"},
+    {"inactive", '\0', NULL, "register it without having it seal new keys yet"},
 };
 
 const struct ctl_command kek_create_command = {
@@ -358,7 +383,8 @@ const struct ctl_command kek_create_command = {
 const struct ctl_command kek_list_command = {
     .name = "kek list",
     .words = "",
-    .summary = "List the key-encryption keys and whether the KEK file holds them.",
+    .summary = "List the key-encryption keys, their keys, and whether the KEK file holds them.",
+    .notes = "Counts the keys under each KEK, which reads the whole table of keys.",
     .options = {OPTION_ROWS, 1},
     .run = run_list,
 };

@@ -2,7 +2,19 @@
 #ifndef CTL_KEK_H
 #define CTL_KEK_H
 
+#include "keystore/seal.h"
+
+struct ctl;
+struct ctl_arguments;
 struct keyring;
+struct settings;
+
+enum { KEK_FILE_MODE = 0400, KEK_CHECK_HEX = 2 * KEK_CHECK_BYTES + 1 };
+
+/* The file to work on: --file, else the setting. Credentials of systemd are not ours to change.
+ * Returns an enum ctl_exit. */
+int kek_choose_file(const struct ctl *ctl, const struct ctl_arguments *args,
+                    struct settings *settings, const char **path);
 
 /* The KEKs of a file. Root looks at a file of another user as that user, as the service does: only
  * then the keyring takes it. The file is read now; NULL when memory ran out. */

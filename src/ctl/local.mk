@@ -16,6 +16,8 @@ src_ctl_libctl_a_SOURCES = \
 	src/ctl/file.c src/ctl/file.h \
 	src/ctl/htdigest.c src/ctl/htdigest.h \
 	src/ctl/kek.c src/ctl/kek.h \
+	src/ctl/kek_life.c \
+	src/ctl/kek_rewrap.c \
 	src/ctl/key.c \
 	src/ctl/lint.c src/ctl/lint.h \
 	src/ctl/open.c src/ctl/open.h \
@@ -23,6 +25,7 @@ src_ctl_libctl_a_SOURCES = \
 	src/ctl/output.c src/ctl/output.h \
 	src/ctl/password.c src/ctl/password.h \
 	src/ctl/preset.c src/ctl/preset.h \
+	src/ctl/progress.c src/ctl/progress.h \
 	src/ctl/pssh.c src/ctl/pssh.h \
 	src/ctl/recipient.c \
 	src/ctl/request.c src/ctl/request.h \

@@ -256,19 +256,20 @@ static bool has_changed(const struct keyring *k, const char *path)
            st.st_ctim.tv_nsec != k->seen.st_ctim.tv_nsec;
 }
 
+/* A version that is not there may have been added a moment ago, so then the file is looked at
+ * whenever it is asked for; one that cannot be used is read at most once a second. */
 const struct kek *keyring_find(struct keyring *k, int32_t version)
 {
+    char credential[PATH_SIZE];
     const int64_t now = clock_ms();
     const struct kek *kek = find(k->keks, k->count, version);
-    const bool check = k->checked_at == 0 || now - k->checked_at >= INTERVAL_MS;
-    const bool miss = kek == NULL && (k->loaded_at == 0 || now - k->loaded_at >= INTERVAL_MS);
-    if (!check && !miss)
+    if (kek != NULL && now - k->checked_at < INTERVAL_MS)
         return kek;
-    char credential[PATH_SIZE];
     const bool is_credential = credential_path(credential, sizeof credential);
     const char *path = is_credential ? credential : k->path;
+    const bool rests = k->fault[0] != '\0' && now - k->loaded_at < INTERVAL_MS;
     k->checked_at = now;
-    if (miss || has_changed(k, path)) {
+    if (k->loaded_at == 0 || (!rests && has_changed(k, path))) {
         k->loaded_at = now;
         load(k, path, is_credential);
     }

@@ -2,8 +2,8 @@
 /* The key-encryption keys (KEKs), from a file that is not in the database (decision D5): lines
  * "<version> <base64 of 32 bytes>", "#" begins a comment line. The file is a regular file of the
  * effective user or root, without any right for group and others. It is read when it is first
- * needed, when it changed, and when a version is asked for that is not there, at most once a
- * second; a file that cannot be used leaves the KEKs that were loaded. */
+ * needed and when it changed, which is looked at once a second and whenever a version is asked for
+ * that is not there; a file that cannot be used leaves the KEKs that were loaded. */
 #ifndef KEYSTORE_KEYRING_H
 #define KEYSTORE_KEYRING_H
 

@@ -72,6 +72,14 @@ void params_int8(struct params *p, int64_t v)
     end(p);
 }
 
+void params_bytes(struct params *p, const void *bytes, size_t n)
+{
+    if (!begin(p))
+        return;
+    buf_put(&p->data, bytes, n);
+    end(p);
+}
+
 void params_text(struct params *p, const char *text)
 {
     if (!begin(p))

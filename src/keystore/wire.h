@@ -43,6 +43,8 @@ bool params_ok(const struct params *p);
 
 void params_int4(struct params *p, int32_t v);
 void params_int8(struct params *p, int64_t v);
+/* bytea, or a uuid's 16 bytes. */
+void params_bytes(struct params *p, const void *bytes, size_t n);
 /* Text exactly as it is, which must be UTF-8; NULL for SQL NULL. */
 void params_text(struct params *p, const char *text);
 /* Text for people to read: bytes that are no UTF-8 become question marks. */
