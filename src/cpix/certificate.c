@@ -2,8 +2,11 @@
 #include "cpix/certificate.h"
 
 #include <openssl/bio.h>
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/rsa.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/base64.h"
@@ -60,6 +63,24 @@ static int refuse(struct failure *f, const char *text)
     return fail(f, 422, "%s", text);
 }
 
+/* Whether the numbers can be those of an RSA key, as far as a look tells: OpenSSL reads any, fails
+ * with an even modulus, and with an exponent of 1 "encrypts" to the very same number. Then whether
+ * OpenSSL takes them: it has limits of its own. */
+static bool is_usable(const struct certificate *c, EVP_PKEY *key)
+{
+    static const unsigned char PROBE[CERTIFICATE_FINGERPRINT_BYTES];
+    unsigned char out[CERTIFICATE_RSA_BITS_MAX / 8];
+    size_t size = c->modulus_bytes;
+    BIGNUM *modulus = NULL, *exponent = NULL;
+    const bool fits = EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_N, &modulus) == 1 &&
+                      EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &exponent) == 1 &&
+                      BN_is_odd(modulus) && BN_is_odd(exponent) && !BN_is_one(exponent);
+    BN_free(modulus);
+    BN_free(exponent);
+    return fits && EVP_PKEY_encrypt(c->encryption, out, &size, PROBE, sizeof PROBE) == 1 &&
+           size == c->modulus_bytes;
+}
+
 static int take_key(struct certificate *c, struct failure *f)
 {
     EVP_PKEY *key = X509_get0_pubkey(c->x509);
@@ -71,7 +92,9 @@ static int take_key(struct certificate *c, struct failure *f)
         return refuse(f, "X509Certificate has an RSA key that is too large");
     c->modulus_bytes = (size_t)size;
     c->encryption = make_encryption(key);
-    return c->encryption != NULL ? 0 : refuse(f, "X509Certificate has no usable RSA key");
+    if (c->encryption == NULL || !is_usable(c, key))
+        return refuse(f, "X509Certificate has no usable RSA key");
+    return 0;
 }
 
 static int parse(const unsigned char *der, size_t n, struct certificate *c, struct failure *f)

@@ -34,7 +34,7 @@ struct certificate {
 /* Finds the certificate that the text of X509Certificate holds (base64 of DER, blanks allowed). It
  * belongs to the cache and is valid until CERTIFICATES_KEPT others have been taken, so a document
  * must have fewer recipients than that. Returns 0, or -1 with 422 for what is no certificate, has
- * no RSA key, or one above CERTIFICATE_RSA_BITS_MAX. */
+ * no RSA key, one above CERTIFICATE_RSA_BITS_MAX, or one that cannot be encrypted to. */
 int certificate_take(const char *text, const struct certificate **out, struct failure *f);
 /* -1 when it is not valid yet at that time, 1 when it has expired, else 0. */
 int certificate_validity(const struct certificate *c, time_t at);

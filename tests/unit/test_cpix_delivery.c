@@ -7,8 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/param_build.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
@@ -327,6 +330,57 @@ static void test_what_is_no_rsa_certificate_is_refused(void **state)
     free_party(&ec);
 }
 
+/* The public key of these numbers, which OpenSSL takes without a look. */
+static EVP_PKEY *public_key(const BIGNUM *modulus, BN_ULONG exponent)
+{
+    EVP_PKEY *key = NULL;
+    BIGNUM *e = BN_new();
+    OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+    assert_true(e != NULL && build != NULL && ctx != NULL && BN_set_word(e, exponent) == 1);
+    assert_int_equal(OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, modulus), 1);
+    assert_int_equal(OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, e), 1);
+    OSSL_PARAM *params = OSSL_PARAM_BLD_to_param(build);
+    assert_true(params != NULL && EVP_PKEY_fromdata_init(ctx) == 1);
+    assert_int_equal(EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params), 1);
+    OSSL_PARAM_free(params);
+    OSSL_PARAM_BLD_free(build);
+    EVP_PKEY_CTX_free(ctx);
+    BN_free(e);
+    return key;
+}
+
+/* Numbers that no RSA key has: OpenSSL fails to encrypt to some, and to others encrypts so that
+ * everybody or nobody can read it. */
+static void test_rsa_keys_of_wrong_numbers_are_refused(void **state)
+{
+    static const struct {
+        BN_ULONG exponent;
+        bool even_modulus;
+        const char *refused;
+    } ROWS[] = {
+        {3, false, NULL},
+        {RSA_F4, true, "X509Certificate has no usable RSA key"},
+        {1, false, "X509Certificate has no usable RSA key"},
+        {65536, false, "X509Certificate has no usable RSA key"},
+    };
+    struct fixture *x = *state;
+    struct party issuer;
+    BIGNUM *modulus = NULL;
+    make_party(&issuer, make_rsa(2048), NULL, "issuer", -1, 1);
+    assert_int_equal(EVP_PKEY_get_bn_param(issuer.key, OSSL_PKEY_PARAM_RSA_N, &modulus), 1);
+    for (size_t i = 0; i < COUNT(ROWS); i++) {
+        struct party p;
+        assert_int_equal(ROWS[i].even_modulus ? BN_clear_bit(modulus, 0) : BN_set_bit(modulus, 0),
+                         1);
+        make_party(&p, public_key(modulus, ROWS[i].exponent), &issuer, "wrong", -1, 1);
+        assert_accept(x, p.text, &DELIVERY_DEFAULT_POLICY, ROWS[i].refused);
+        free_party(&p);
+    }
+    BN_free(modulus);
+    free_party(&issuer);
+}
+
 static void test_bytes_behind_a_certificate_are_refused(void **state)
 {
     struct fixture *x = *state;
@@ -432,6 +486,7 @@ int main(void)
         TEST(test_every_recipient_opens_every_key_in_every_shape),
         TEST(test_keys_and_ivs_are_made_for_one_answer_alone),
         TEST(test_what_is_no_rsa_certificate_is_refused),
+        TEST(test_rsa_keys_of_wrong_numbers_are_refused),
         TEST(test_bytes_behind_a_certificate_are_refused),
         TEST(test_dates_count_when_the_policy_says_so),
         TEST(test_registered_fingerprints_and_authorities_may_receive),
