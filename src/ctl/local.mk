@@ -37,6 +37,7 @@ src_ctl_libctl_a_SOURCES = \
 	src/ctl/setting.c \
 	src/ctl/show.c \
 	src/ctl/status.c \
+	src/ctl/tenant_load.c src/ctl/tenant_load.h \
 	src/ctl/tenant.c
 
 spekectl_SOURCES = src/ctl/main.c

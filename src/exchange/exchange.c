@@ -68,7 +68,9 @@ static int check_document(struct run *r, struct failure *f)
     const int result = cpix_check(&r->doc, &rules, &r->x->arena, take_fault, f);
     if (result < 0)
         return fail_memory(f);
-    return result > 0 ? -1 : policy_document(r->config, &r->doc, f);
+    if (result == 0 && policy_check(r->config, &r->doc, r->version, take_fault, f) == 0)
+        return 0;
+    return -1;
 }
 
 /* A list of recipients makes the answer one of encrypted keys, or none. */

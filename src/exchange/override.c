@@ -111,20 +111,35 @@ static int compare_kids(const void *a, const void *b)
     return uuid_compare(a, b);
 }
 
-static int check_distinct(const struct uuid *kids, size_t count, struct arena *arena,
-                          struct failure *f)
+/* Tells the second key of those that would have one KID. */
+static int refuse_twins(const struct cpix_document *doc, const struct uuid *kids,
+                        const struct uuid *twin, struct failure *f)
 {
-    struct uuid *sorted = arena_array(arena, count, sizeof *sorted);
     char text[UUID_TEXT_SIZE];
+    size_t i = 0;
+    while (!uuid_equal(&kids[i], twin))
+        i++;
+    do
+        i++;
+    while (!uuid_equal(&kids[i], twin));
+    uuid_format(twin, text);
+    (void)fail(f, 422, "KID override gives two ContentKeys the same KID: %s", text);
+    f->line = doc->keys[i].line;
+    return fail_because(f, "ContentKeyList/ContentKey[%zu]@kid, line %d", i + 1, f->line);
+}
+
+static int check_distinct(const struct cpix_document *doc, const struct uuid *kids,
+                          struct arena *arena, struct failure *f)
+{
+    const size_t count = doc->key_count;
+    struct uuid *sorted = arena_array(arena, count, sizeof *sorted);
     if (sorted == NULL)
         return fail_memory(f);
     memcpy(sorted, kids, count * sizeof *sorted);
     qsort(sorted, count, sizeof *sorted, compare_kids);
     for (size_t i = 1; i < count; i++) {
-        if (!uuid_equal(&sorted[i - 1], &sorted[i]))
-            continue;
-        uuid_format(&sorted[i], text);
-        return fail(f, 422, "KID override gives two ContentKeys the same KID: %s", text);
+        if (uuid_equal(&sorted[i - 1], &sorted[i]))
+            return refuse_twins(doc, kids, &sorted[i], f);
     }
     return 0;
 }
@@ -162,7 +177,7 @@ int override_kids(struct cpix_document *doc, struct arena *arena, struct failure
     char(*texts)[UUID_TEXT_SIZE] = arena_array(arena, doc->key_count, sizeof *texts);
     if (kids == NULL || texts == NULL)
         return fail_memory(f);
-    if (compute(doc, kids, f) != 0 || check_distinct(kids, doc->key_count, arena, f) != 0)
+    if (compute(doc, kids, f) != 0 || check_distinct(doc, kids, arena, f) != 0)
         return -1;
     for (size_t i = 0; i < doc->key_count; i++) {
         uuid_format(&kids[i], texts[i]);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exchange/policy.h"
 
+#include <stdarg.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,52 +53,70 @@ static struct reach reach_of(const struct cpix_rule *rule)
     return reach;
 }
 
-/* Why the tenant refuses the rule, NULL when it does not. */
-static const char *fault_of(const struct tenant_config *config, const struct cpix_rule *rule)
+/* Where faults go; full when the sink wants no more. */
+struct telling {
+    cpix_fault_sink sink;
+    void *context;
+    size_t count;
+    bool full;
+};
+
+static void tell(struct telling *t, const char *rule, int line, const char *text, const char *place,
+                 ...) __attribute__((format(printf, 5, 6)));
+
+/* The place ends with the setting that refuses. */
+static void tell(struct telling *t, const char *rule, int line, const char *text, const char *place,
+                 ...)
 {
+    struct cpix_fault fault = {.rule = rule, .line = line};
+    va_list args;
+    if (t->full)
+        return;
+    va_start(args, place);
+    (void)vsnprintf(fault.place, sizeof fault.place, place, args);
+    va_end(args);
+    (void)snprintf(fault.text, sizeof fault.text, "%s", text);
+    t->count++;
+    t->full = !t->sink(t->context, &fault);
+}
+
+static const char CONTRACT[] = "Requested CPIX encryption contract not supported";
+
+static void judge_rule(struct telling *t, const struct tenant_config *config,
+                       const struct cpix_rule *rule, size_t number)
+{
+    static const char PLACE[] = "ContentKeyUsageRuleList/ContentKeyUsageRule[%zu] (%s)";
     const struct reach reach = reach_of(rule);
     if (config->refuse_all && span_is(trim(rule->intended_track_type), "ALL"))
-        return "refuse_all: one key for all audio and video";
+        tell(t, "V17", rule->line, CONTRACT, PLACE, number,
+             "refuse_all: one key for all audio and video");
     if (config->refuse_audio_with_uhd && reach.audio && reach.uhd)
-        return "refuse_audio_with_uhd: one key for audio and UHD";
+        tell(t, "V17", rule->line, CONTRACT, PLACE, number,
+             "refuse_audio_with_uhd: one key for audio and UHD");
     if (config->refuse_mixed_uhd && reach.smaller && reach.uhd)
-        return "refuse_mixed_uhd: one key for UHD and smaller video";
-    return NULL;
+        tell(t, "V17", rule->line, CONTRACT, PLACE, number,
+             "refuse_mixed_uhd: one key for UHD and smaller video");
 }
 
-static int refuse_contract(struct failure *f)
+static void judge_contract(struct telling *t, const struct tenant_config *config,
+                           const struct cpix_document *doc)
 {
-    return fail(f, 422, "Requested CPIX encryption contract not supported");
+    if (config->max_keys > 0 && doc->key_count > (size_t)config->max_keys)
+        tell(t, "V17", doc->key_list.line, CONTRACT,
+             "ContentKeyList (max_keys: %zu keys, the tenant allows %ld)", doc->key_count,
+             config->max_keys);
+    for (size_t i = 0; i < doc->rule_count; i++)
+        judge_rule(t, config, &doc->rules[i], i + 1);
 }
 
-static int judge_contract(const struct tenant_config *config, const struct cpix_document *doc,
-                          struct failure *f)
+size_t policy_check(const struct tenant_config *config, const struct cpix_document *doc,
+                    enum speke_version version, cpix_fault_sink sink, void *context)
 {
-    if (config->max_keys > 0 && doc->key_count > (size_t)config->max_keys) {
-        (void)refuse_contract(f);
-        return fail_because(f, "max_keys: %zu keys, the tenant allows %ld", doc->key_count,
-                            config->max_keys);
-    }
-    for (size_t i = 0; i < doc->rule_count; i++) {
-        const char *fault = fault_of(config, &doc->rules[i]);
-        if (fault == NULL)
-            continue;
-        (void)refuse_contract(f);
-        return fail_because(f,
-                            "ContentKeyUsageRuleList/ContentKeyUsageRule[%zu], line %d (V17), %s",
-                            i + 1, doc->rules[i].line, fault);
-    }
-    return 0;
-}
-
-int policy_document(const struct tenant_config *config, const struct cpix_document *doc,
-                    struct failure *f)
-{
-    if (doc->version != SPEKE_V1 && judge_contract(config, doc, f) != 0)
-        return -1;
-    if (config->delivery == TENANT_DELIVERY_REQUIRED && doc->delivery_list.occurrences == 0) {
-        (void)fail(f, 422, "Content key encryption required: missing DeliveryDataList");
-        return fail_because(f, "delivery = required, line %d", doc->line);
-    }
-    return 0;
+    struct telling t = {.sink = sink, .context = context};
+    if (version != SPEKE_V1)
+        judge_contract(&t, config, doc);
+    if (config->delivery == TENANT_DELIVERY_REQUIRED && doc->delivery_list.occurrences == 0)
+        tell(&t, "policy", doc->line, "Content key encryption required: missing DeliveryDataList",
+             "CPIX (delivery = required)");
+    return t.count;
 }

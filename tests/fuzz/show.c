@@ -8,6 +8,7 @@
 #include "cpix/cpix.h"
 #include "ctl/describe.h"
 #include "ctl/lint.h"
+#include "exchange/tenant.h"
 #include "fuzz.h"
 
 enum { ARENA_MAX = 64 << 20, LARGEST = 1 << 16 };
@@ -24,6 +25,34 @@ static void check_faults(const json_t *faults)
     }
 }
 
+/* A tenant that refuses what can be refused. */
+static const struct tenant_config *strict_tenant(void)
+{
+    static struct tenant_config config;
+    static bool made;
+    if (!made) {
+        tenant_config_init(&config);
+        config.max_keys = 1;
+        config.refuse_all = config.refuse_audio_with_uhd = config.refuse_mixed_uhd = true;
+        config.strict_cardinality = config.kid_override = true;
+        config.delivery = TENANT_DELIVERY_REQUIRED;
+        config.delivery_policy.check_validity = config.delivery_policy.registered_only = true;
+        made = true;
+    }
+    return &config;
+}
+
+/* One without settings. */
+static const struct tenant_config *usual_tenant(void)
+{
+    static struct tenant_config config;
+    static bool made;
+    if (!made)
+        tenant_config_init(&config);
+    made = true;
+    return &config;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct arena arena;
@@ -35,7 +64,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_setup();
     if (arena.max == 0)
         arena_init(&arena, ARENA_MAX);
-    json_t *faults = lint_document(data, size, NULL, &version);
+    json_t *faults = lint_document(data, size, size % 2 == 0 ? usual_tenant() : strict_tenant(),
+                                   NULL, &version);
     MUST(faults != NULL);
     check_faults(faults);
     if (cpix_read(data, size, &CPIX_DEFAULT_LIMITS, &arena, &doc, &f) == 0) {

@@ -552,24 +552,26 @@ def test_kid_override_in_v1_and_by_start(tuned):
     assert tuned.get(request, "2.1").kids == [expected_kid(request.content_id, "VIDEO", start)]
 
 
-def test_kid_override_of_periods_with_offsets_alone(tuned):
-    """Two keys of one track type, each for its part of a programme."""
-    tuned.policy("kid_override", "on")
-    ends = ("PT0S", "PT10M", "PT20M")
+def video_in_periods(*periods):
+    """A request for two keys of one track type, each in a period of its own."""
     request = d.simple_v2(keys=("VIDEO",), version="2.4")
     again = d.simple_v2(keys=("VIDEO",), version="2.4")
     for name in ("ContentKey", "DRMSystem", "ContentKeyUsageRule"):
         request.one(name + "List").extend(again.all(name))
-    periods = etree.Element(d.cpix("ContentKeyPeriodList"))
-    request.root.insert(2, periods)
+    parts = etree.Element(d.cpix("ContentKeyPeriodList"))
+    request.root.insert(2, parts)
     for i, rule in enumerate(request.all("ContentKeyUsageRule")):
-        etree.SubElement(
-            periods,
-            d.cpix("ContentKeyPeriod"),
-            {"id": f"p{i}", "startOffset": ends[i], "endOffset": ends[i + 1]},
-        )
+        etree.SubElement(parts, d.cpix("ContentKeyPeriod"), {"id": f"p{i}", **periods[i]})
         rule.insert(0, etree.Element(d.cpix("KeyPeriodFilter"), {"periodId": f"p{i}"}))
-    expected = [expected_kid(request.content_id, "VIDEO", start) for start in ends[:2]]
+    return request
+
+
+def test_kid_override_of_periods_with_offsets_alone(tuned):
+    tuned.policy("kid_override", "on")
+    request = video_in_periods(
+        {"startOffset": "PT0S", "endOffset": "PT10M"}, {"startOffset": "PT10M", "endOffset": "PT1H"}
+    )
+    expected = [expected_kid(request.content_id, "VIDEO", start) for start in ("PT0S", "PT10M")]
     assert tuned.get(request, "2.1").kids == expected
     assert tuned.get(request, "2.1").kids == expected
 
@@ -596,6 +598,69 @@ def test_periods_are_kept(tuned):
 
 
 # -- spekectl -----------------------------------------------------------------------------------
+
+
+def test_lint_by_the_settings_of_a_tenant(tuned, certificates, tmp_path):
+    """All that the policy refuses, and what the templates serve. The provider says the first."""
+    expired, _ = certificates["expired"], certificates["stranger"]
+    kinds = {d.WIDEVINE: ("PSSH",), IRDETO: ("PSSH",)}
+    request = d.simple_v2((d.WIDEVINE, IRDETO), placeholders=kinds, scheme="cbcs")
+    request.root.insert(0, encrypted_for(expired).one("DeliveryDataList"))
+    path = tmp_path / "request.xml"
+    path.write_bytes(etree.tostring(request.root))
+
+    def faults(*more):
+        done = tuned.site.ctl("lint", path, "--json", *more, user="op", check=False)
+        found = [(f["rule"], f["text"]) for f in json.loads(done.stdout)["faults"]]
+        assert done.returncode == (1 if found else 0), done.stderr
+        return found
+
+    unknown = ("R28", f"Unsupported DRMSystem {IRDETO}")
+    assert set(faults()) == {unknown}
+    tuned.drm(IRDETO, "pssh", "{kid}")
+    assert faults("--tenant", "tuned") == []
+    assert tuned.client.post(request).status == 200
+    tuned.drm(IRDETO, "schemes", "cenc")
+    tuned.policy("versions", "2.1")
+    tuned.policy("max_keys", "1")
+    tuned.policy("refuse_mixed_uhd", "on")
+    tuned.policy("delivery_validity", "on")
+    tuned.policy("delivery_min_rsa", "3072")
+    tuned.policy("delivery_recipients", "00" * 32)
+    misfit = ("E6", f"ContentKey@commonEncryptionScheme non compatible with DRMSystem {IRDETO}")
+    expected = [
+        ("E7", E7), misfit, misfit,
+        ("R63", "X509Certificate has an RSA key of 2048 bits, less than 3072"),
+        ("R63", "X509Certificate has expired"),
+        ("R63", "X509Certificate is of no registered recipient"),
+        ("V17", E9), ("V17", E9),
+    ]  # fmt: skip
+    assert faults("--tenant", "tuned") == expected
+    assert tuned.refused(request) == E7
+    text = tuned.site.ctl("lint", path, "--tenant", "tuned", user="op", check=False).stdout
+    assert "(max_keys: 2 keys, the tenant allows 1): " + E9 in text
+    assert "(refuse_mixed_uhd: one key for UHD and smaller video): " + E9 in text
+    # As the keys have to leave encrypted and this request has no recipient, that is told, too.
+    tuned.policy("delivery", "required")
+    request.root.remove(request.one("DeliveryDataList"))
+    path.write_bytes(etree.tostring(request.root))
+    required = ("policy", "Content key encryption required: missing DeliveryDataList")
+    assert required in faults("--tenant", "tuned")
+    done = tuned.site.ctl("lint", path, "--tenant", "nobody", user="op", check=False)
+    assert done.returncode == 1 and 'no tenant "nobody"' in done.stderr
+
+
+def test_kids_that_would_collide(tuned, tmp_path):
+    tuned.policy("kid_override", "on")
+    request = video_in_periods({"index": "7"}, {"index": "7"})
+    kid = expected_kid(request.content_id, "VIDEO", "7")
+    text = f"KID override gives two ContentKeys the same KID: {kid}"
+    assert tuned.refused(request, "2.1") == text
+    path = tmp_path / "request.xml"
+    path.write_bytes(etree.tostring(request.root))
+    done = tuned.site.ctl("lint", path, "--tenant", "tuned", user="op", check=False)
+    assert f": ContentKeyList/ContentKey[2]@kid: {text} [R71]" in done.stdout
+    assert tuned.site.ctl("lint", path).returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@
 #include "ctl/file.h"
 #include "ctl/lint.h"
 #include "ctl/request.h"
+#include "exchange/tenant.h"
 
 #include <cmocka.h> /* after base/failure.h, as it makes a macro of "fail" */
 
@@ -72,7 +73,11 @@ static size_t check_document(const char *name, size_t stem)
     assert_int_equal(sscanf((const char *)expected.data, "speke %15s", word), 1);
     const bool guess = strcmp(word, "guess") == 0;
     assert_true(guess || speke_version_parse(word, &version) == 0);
-    json_t *faults = lint_document(document.data, document.len - 1, guess ? NULL : &version, &used);
+    struct tenant_config config;
+    tenant_config_init(&config);
+    json_t *faults = lint_document(document.data, document.len - 1, &config,
+                                   guess ? NULL : &version, &used);
+    tenant_config_free(&config);
     assert_non_null(faults);
     write_faults(faults, &found);
     if (strcmp((const char *)found.data, lines + 1) != 0)

@@ -163,6 +163,7 @@ static void two_keys_with_one_new_kid_are_refused(void **state)
     assert_int_equal(x->failure.status, 422);
     assert_string_equal(x->failure.text,
                         "KID override gives two ContentKeys the same KID: " VIDEO_0);
+    assert_non_null(strstr(x->failure.cause, "ContentKeyList/ContentKey[2]@kid, line "));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_start, fixture_stop)

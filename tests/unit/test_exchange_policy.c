@@ -67,21 +67,35 @@ static void read_config(struct tenant_config *config, const char *name, const ch
         fail_msg("%s: %s", name, f.cause);
 }
 
+static bool take_all(void *context, const struct cpix_fault *fault)
+{
+    struct cpix_fault *last = context;
+    assert_non_null(strchr(fault->place, '('));
+    *last = *fault;
+    return true;
+}
+
+static bool take_one(void *context, const struct cpix_fault *fault)
+{
+    (void)take_all(context, fault);
+    return false;
+}
+
 static void each_policy_refuses_what_it_names(void **state)
 {
     struct fixture *x = *state;
     for (size_t i = 0; i < COUNT(ROWS); i++) {
         struct tenant_config config;
-        struct failure f = {0};
+        struct cpix_fault fault = {0};
         print_message("  row %zu: %s = %s\n", i, ROWS[i].name, ROWS[i].value);
         read_config(&config, ROWS[i].name, ROWS[i].value);
         fixture_read_edited(x, FIXTURE_V2_0, ROWS[i].edits);
-        x->doc.version = SPEKE_V2_0;
-        const int result = policy_document(&config, &x->doc, &f);
-        assert_int_equal(result, ROWS[i].refused == NULL ? 0 : -1);
+        const size_t count = policy_check(&config, &x->doc, SPEKE_V2_0, take_all, &fault);
+        assert_int_equal(count, ROWS[i].refused == NULL ? 0 : 1);
         if (ROWS[i].refused != NULL) {
-            assert_int_equal(f.status, 422);
-            assert_string_equal(f.text, ROWS[i].refused);
+            assert_string_equal(fault.text, ROWS[i].refused);
+            assert_non_null(strstr(fault.place, ROWS[i].name));
+            assert_true(fault.line > 0);
         }
         tenant_config_free(&config);
     }
@@ -92,11 +106,34 @@ static void v1_has_no_contract(void **state)
 {
     struct fixture *x = *state;
     struct tenant_config config;
-    struct failure f = {0};
+    struct cpix_fault fault;
     read_config(&config, "refuse_mixed_uhd", "on");
     fixture_read_well(x, FIXTURE_V2_0);
-    x->doc.version = SPEKE_V1;
-    assert_int_equal(policy_document(&config, &x->doc, &f), 0);
+    assert_int_equal(policy_check(&config, &x->doc, SPEKE_V1, take_all, &fault), 0);
+    tenant_config_free(&config);
+}
+
+/* Whoever wants no more is told no more. */
+static void all_that_is_refused_is_told(void **state)
+{
+    struct fixture *x = *state;
+    static const struct keystore_setting SETTINGS[] = {
+        {.system = "", .name = "max_keys", .value = "1"},
+        {.system = "", .name = "refuse_all", .value = "on"},
+        {.system = "", .name = "refuse_audio_with_uhd", .value = "on"},
+        {.system = "", .name = "refuse_mixed_uhd", .value = "on"},
+        {.system = "", .name = "delivery", .value = "required"},
+    };
+    static const struct edit EDITS[3] = {ALL};
+    const struct keystore_client client = {
+        .tenant = "t", .settings = SETTINGS, .setting_count = COUNT(SETTINGS)};
+    struct tenant_config config;
+    struct cpix_fault fault;
+    assert_int_equal(tenant_config_read(&config, &client, &x->failure), 0);
+    fixture_read_edited(x, FIXTURE_V2_0, EDITS);
+    assert_int_equal(policy_check(&config, &x->doc, SPEKE_V2_0, take_all, &fault), 5);
+    assert_int_equal(policy_check(&config, &x->doc, SPEKE_V2_0, take_one, &fault), 1);
+    assert_non_null(strstr(fault.place, "max_keys: 2 keys, the tenant allows 1"));
     tenant_config_free(&config);
 }
 
@@ -134,6 +171,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(each_policy_refuses_what_it_names),
         TEST(v1_has_no_contract),
+        TEST(all_that_is_refused_is_told),
         cmocka_unit_test(versions_are_served_as_the_tenant_has_them),
     };
     return cmocka_run_group_tests_name("exchange policy", tests, NULL, NULL);
