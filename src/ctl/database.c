@@ -229,6 +229,44 @@ json_t *database_list(PGconn *db, int *code, const char *sql, int count,
     return rows;
 }
 
+/* Appends the row of a result and hands a full page over. */
+static int add_row(json_t **rows, const PGresult *result, int (*page)(void *context, json_t *rows),
+                   void *context)
+{
+    if (*rows == NULL)
+        *rows = json_array();
+    if (json_array_append_new(*rows, row_object(result, 0)) != 0)
+        return ctl_fail_memory();
+    if (json_array_size(*rows) < CTL_PAGE_ROWS)
+        return CTL_DONE;
+    json_t *full = *rows;
+    *rows = NULL;
+    return page(context, full);
+}
+
+int database_pages(PGconn *db, const char *sql, int count, const char *const *parameters,
+                   int (*page)(void *context, json_t *rows), void *context)
+{
+    json_t *rows = NULL;
+    PGresult *result;
+    int code = CTL_DONE;
+    if (PQsendQueryParams(db, sql, count, NULL, parameters, NULL, NULL, 0) != 1 ||
+        PQsetSingleRowMode(db) != 1)
+        return complain(db, NULL);
+    while (code == CTL_DONE && (result = PQgetResult(db)) != NULL) {
+        const ExecStatusType status = PQresultStatus(result);
+        if (status == PGRES_SINGLE_TUPLE)
+            code = add_row(&rows, result, page, context);
+        else if (status != PGRES_TUPLES_OK)
+            code = complain(db, result);
+        PQclear(result);
+    }
+    if (code == CTL_DONE && rows != NULL)
+        return page(context, rows);
+    json_decref(rows);
+    return code;
+}
+
 int database_ask(PGconn *db, const char *sql, char *out, size_t size)
 {
     int code;

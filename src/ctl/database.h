@@ -31,6 +31,12 @@ json_t *database_rows(const PGresult *result);
 /* database_query() and database_rows() in one. */
 json_t *database_list(PGconn *db, int *code, const char *sql, int count,
                       const char *const *parameters);
+/* The same, a page at a time, for as many rows as there may be: page() gets at most CTL_PAGE_ROWS
+ * of them, which it takes the reference of, and returns an enum ctl_exit; after anything but
+ * CTL_DONE the connection is of no use but to be ended. */
+enum { CTL_PAGE_ROWS = 1000 };
+int database_pages(PGconn *db, const char *sql, int count, const char *const *parameters,
+                   int (*page)(void *context, json_t *rows), void *context);
 /* Asks a question whose answer is one value, cut at size bytes; "" for NULL and for none. Returns
  * an enum ctl_exit. */
 int database_ask(PGconn *db, const char *sql, char *out, size_t size);

@@ -19,6 +19,8 @@ src_ctl_libctl_a_SOURCES = \
 	src/ctl/kek_life.c \
 	src/ctl/kek_rewrap.c \
 	src/ctl/key.c \
+	src/ctl/key_change.c \
+	src/ctl/key_select.c src/ctl/key_select.h \
 	src/ctl/lint.c src/ctl/lint.h \
 	src/ctl/open.c src/ctl/open.h \
 	src/ctl/options.c src/ctl/options.h \

@@ -199,6 +199,42 @@ int output_rows(const struct ctl *ctl, const struct column *columns, size_t coun
     return print_buffer(&text);
 }
 
+static int print_json_page(struct row_printer *p, json_t *rows)
+{
+    int code = CTL_DONE;
+    size_t i;
+    json_t *row;
+    json_array_foreach(rows, i, row)
+    {
+        if (code == CTL_DONE && fputs(p->begun ? ",\n" : "[\n", stdout) == EOF)
+            code = CTL_FAILED; /* main() says why */
+        p->begun = true;
+        if (code == CTL_DONE && json_dumpf(row, stdout, JSON_COMPACT) != 0)
+            code = CTL_FAILED;
+    }
+    json_decref(rows);
+    return code;
+}
+
+int output_page(void *printer, json_t *rows)
+{
+    struct row_printer *p = printer;
+    struct buf text;
+    if (p->ctl->json)
+        return print_json_page(p, rows);
+    buf_init(&text, OUTPUT_MAX);
+    table_format(&text, p->columns, p->count, rows, !p->begun, terminal_width());
+    p->begun = true;
+    json_decref(rows);
+    return print_buffer(&text);
+}
+
+int output_page_end(struct row_printer *p)
+{
+    const char *end = p->ctl->json ? p->begun ? "\n]\n" : "[]\n" : p->begun ? "" : "(none)\n";
+    return fputs(end, stdout) == EOF ? CTL_FAILED : CTL_DONE; /* main() says why */
+}
+
 int output_object(const struct ctl *ctl, const struct column *columns, size_t count, json_t *object)
 {
     struct buf text;

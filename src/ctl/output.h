@@ -27,6 +27,16 @@ struct column {
 /* Prints an array of objects. Takes the reference to rows, which may be NULL when memory ran out.
  * Returns an enum ctl_exit. */
 int output_rows(const struct ctl *ctl, const struct column *columns, size_t count, json_t *rows);
+/* The same for rows that come in pages: output_page() for each, whose context is the printer, and
+ * output_page_end() after the last. The JSON is one array with a row on each line. */
+struct row_printer {
+    const struct ctl *ctl;
+    const struct column *columns;
+    size_t count;
+    bool begun; /* something was printed */
+};
+int output_page(void *printer, json_t *rows);
+int output_page_end(struct row_printer *p);
 /* The same for one object. */
 int output_object(const struct ctl *ctl, const struct column *columns, size_t count,
                   json_t *object);

@@ -37,10 +37,17 @@ SELECT set_eq('SELECT pg_temp.may_execute(''speke_operator'')',
                     'webauth_set', 'webauth_remove', 'setting_set', 'setting_unset',
                     'audit_partition_create', 'audit_seal', 'audit_archive_record',
                     'kek_add', 'kek_activate', 'kek_retire', 'kek_destroy', 'rewrap_batch',
-                    'rewrap_store'],
+                    'rewrap_store',
+                    'key_list', 'key_count', 'key_revoke', 'key_restore', 'key_destroy',
+                    'key_export', 'key_import_begin', 'key_import_stage',
+                    'key_import_stage_periods', 'key_import_repeated', 'key_import_insert',
+                    'key_import_existing', 'key_import_drop', 'key_import_finish',
+                    'key_import_refused'],
               'the operator may execute the functions of spekectl and no other');
+SELECT set_eq('SELECT pg_temp.may_execute(''speke_auditor'')', ARRAY['key_list', 'key_count'],
+              'the auditor may ask which keys there are and execute no other');
 SELECT is_empty(format('SELECT pg_temp.may_execute(%L)', role), role || ' may execute none')
-  FROM unnest(ARRAY['speke_auditor', 'speke_webauth', 't_nobody']) AS role;
+  FROM unnest(ARRAY['speke_webauth', 't_nobody']) AS role;
 
 SELECT is_empty($$
     SELECT oid::regprocedure FROM pg_proc
@@ -93,8 +100,9 @@ SELECT is_empty($$
     SELECT a.attrelid::regclass, a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
      WHERE c.relnamespace = 'speke'::regnamespace AND c.relkind = 'v'
        AND c.relname NOT LIKE 'v\_audit\_%' -- hashes of audit rows and certificates
-       AND (a.attname ~ 'sealed' OR a.atttypid IN ('bytea'::regtype, 'bytea[]'::regtype)) $$,
-    'no view shows a sealed key');
+       AND (a.attname ~ 'sealed' OR a.atttypid IN ('bytea'::regtype, 'bytea[]'::regtype))
+       AND EXISTS (SELECT FROM pg_temp.rights r WHERE r.relation = c.relname) $$,
+    'no view that anybody may read shows a sealed key');
 
 -- The schema --------------------------------------------------------------------------------------
 
@@ -114,6 +122,12 @@ SELECT throws_ok('INSERT INTO speke.audit_event (event) VALUES (''admin'')', '42
 SELECT throws_ok('SELECT speke.insert_missing(1, 1, '''', '''', ''{}'', ''{}'', ''{}'', ''{}'', 1)',
                  '42501', NULL, 'nor make keys without an audit row');
 SELECT throws_ok('SELECT speke.tenant_add(''x'')', '42501', NULL, 'nor configure');
+SELECT throws_ok('SELECT * FROM speke.key_export(''{}'', NULL, NULL, NULL, 1, ''csv'', ''{}'', ''{}'')',
+                 '42501', NULL, 'nor export');
+SELECT throws_ok('SELECT speke.key_destroy(''{"tenant": "x"}'', ''x'')', '42501', NULL,
+                 'nor destroy');
+SELECT throws_ok('SELECT * FROM speke.key_list(''{}'', 1)', '42501', NULL,
+                 'nor see which keys there are');
 SELECT throws_ok('SELECT speke.setting_set(''x'', NULL, ''x'', ''x'')', '42501', NULL,
                  'nor change a setting');
 SELECT throws_ok('SELECT speke.note_periods(1, 1, '''', '''', ''{}'', ''{}'', ''{}'', ''{}'', ''{}'', ''{}'', ''{}'', ''{}'')',
@@ -136,6 +150,10 @@ SELECT throws_ok('DELETE FROM speke.tenant_setting', '42501', NULL,
                  'nor take back a setting behind the audit');
 SELECT throws_ok('UPDATE speke.client SET enabled = true', '42501', NULL,
                  'nor change a client behind the audit');
+SELECT throws_ok('SELECT * FROM ' || relation, '42501', NULL,
+                 'nor look into ' || relation || ', where sealed keys are')
+  FROM unnest(ARRAY['speke.key_import', 'speke.key_and_state', 'speke.key_import_mine',
+                    'speke.key_import_there']) AS relation;
 SELECT throws_ok('SELECT * FROM speke.acquire(1, 1, 1, '''', NULL, NULL, '''', ''{}'', ''{}'', ''{}'', ''{}'', 1, ''{}'')',
                  '42501', NULL, 'nor ask for keys');
 RESET ROLE;
