@@ -419,7 +419,7 @@ $$;
 COMMENT ON FUNCTION speke.audit_seal_moved IS
     'The first seal after the database was restored into another cluster, whose transaction numbers may be lower: covers all that is not covered, and makes those to come higher';
 
-CREATE FUNCTION speke.audit_seal(p_most integer DEFAULT 5000) RETURNS integer
+CREATE FUNCTION speke.audit_seal(p_most integer DEFAULT 2000) RETURNS integer
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, speke, pg_temp
 SET client_encoding = 'UTF8' -- record_send() gives texts in it
 SET enable_seqscan = off SET plan_cache_mode = force_generic_plan

@@ -32,6 +32,8 @@ static const struct setting TABLE[] = {
            "prepare statements; off behind a pooler that hands out a connection per transaction"),
     SWITCH(audit_wait, "on",
            "wait until the audit row of a fetch is on disk; new keys are always waited for"),
+    NUMBER(audit_seal_interval, "10", 0, 86400,
+           "seconds between two seals of the audit by a parent of workers; 0 for never"),
     TEXT(kek_file, SPEKE_SYSCONFDIR "/speke-fcgi/kek", NULL,
          "file of key-encryption keys, mode 0400; $CREDENTIALS_DIRECTORY/kek goes before it"),
     NUMBER(secure_heap, "262144", 65536, 16777216,

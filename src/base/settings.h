@@ -22,9 +22,10 @@ struct settings {
     long database_timeout; /* milliseconds */
     long max_body;         /* bytes */
     long max_keys;
-    long body_timeout; /* seconds */
-    long secure_heap;  /* bytes */
-    long max_requests; /* 0: no limit */
+    long body_timeout;        /* seconds */
+    long secure_heap;         /* bytes */
+    long max_requests;        /* 0: no limit */
+    long audit_seal_interval; /* seconds; 0: never */
     bool audit_wait;
     bool prepare;
 };

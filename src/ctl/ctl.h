@@ -23,10 +23,11 @@ enum ctl_exit {
 
 /* The global options. */
 struct ctl {
-    bool json;          /* --json */
-    bool quiet;         /* --quiet */
-    const char *config; /* --config, NULL when not given */
-    const char *db;     /* --db, likewise */
+    bool json;           /* --json */
+    bool quiet;          /* --quiet */
+    const char *config;  /* --config, NULL when not given */
+    const char *db;      /* --db, likewise */
+    const char *command; /* its name: "tenant add" */
 };
 
 /* A subcommand: its entry in the table from which usage and help are printed. */

@@ -139,6 +139,7 @@ static int run_command(struct ctl *ctl, const struct ctl_command *command, int a
         return usage_fault(command, "too many arguments");
     if (secret_setup(SECURE_HEAP, &f) != 0)
         return ctl_fail(CTL_FAILED, "%s", f.cause);
+    ctl->command = command->name;
     return command->run(ctl, &args);
 }
 

@@ -110,6 +110,10 @@ int keystore_acquire(struct keystore *ks, const struct keystore_request *request
 int keystore_refuse(struct keystore *ks, const struct keystore_request *request, int status,
                     const char *text, const struct uuid *kids, size_t count, struct failure *f);
 
+/* Seals rows of the audit that were committed since the last seal, some thousand at most. Returns 0
+ * and how many, of which 0 is none or that somebody else is sealing, or -1 with 503. */
+int keystore_seal_audit(struct keystore *ks, long *rows, struct failure *f);
+
 /* Whether the service could do an exchange now: connects, looks at the schema's version and the
  * active KEK. Returns 0, or -1 with 503 whose text is the one word "database", "schema" or
  * "sealed". */

@@ -2,6 +2,7 @@
 noinst_LIBRARIES += src/keystore/libkeystore.a
 src_keystore_libkeystore_a_SOURCES = \
 	src/keystore/acquire.c \
+	src/keystore/audit.c \
 	src/keystore/client.c \
 	src/keystore/clock.c src/keystore/clock.h \
 	src/keystore/connection.c src/keystore/connection.h \

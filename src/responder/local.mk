@@ -15,6 +15,7 @@ src_responder_speke_fcgi_SOURCES = \
 	src/responder/responder.c src/responder/responder.h \
 	src/responder/routes.c src/responder/routes.h \
 	src/responder/run.c src/responder/run.h \
+	src/responder/sealer.c src/responder/sealer.h \
 	src/responder/signals.c src/responder/signals.h \
 	src/responder/worker.c src/responder/worker.h
 src_responder_speke_fcgi_LDADD = \

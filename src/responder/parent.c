@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/settings.h"
+#include "responder/sealer.h"
 #include "responder/signals.h"
 #include "responder/worker.h"
 
@@ -23,7 +24,7 @@ enum {
     LONGEST_DELAY_MS = 10000
 };
 
-/* The place of one worker. */
+/* The place of one worker, or of the sealer. */
 struct slot {
     pid_t pid;       /* 0 while there is none */
     int64_t started; /* milliseconds of the monotonic clock, as the next */
@@ -32,8 +33,8 @@ struct slot {
 };
 
 struct parent {
-    struct slot *slots;
-    int count;
+    struct slot *slots; /* the workers', and behind them the sealer's */
+    int workers;
     int listener;
     struct signals signals;
     struct settings settings; /* what a new worker starts with */
@@ -57,6 +58,26 @@ static int be_worker(const struct parent *p, pid_t parent)
     return worker_run(p->listener, &p->settings, p->settings_path);
 }
 
+/* The sealer has no business with requests. */
+static int be_sealer(const struct parent *p, pid_t parent)
+{
+    (void)close(p->signals.fd);
+    (void)close(p->listener);
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || getppid() != parent)
+        return 1;
+    return sealer_run(&p->settings, p->settings_path);
+}
+
+static bool is_sealer(const struct parent *p, const struct slot *s)
+{
+    return s == &p->slots[p->workers];
+}
+
+static bool is_wanted(const struct parent *p, const struct slot *s)
+{
+    return !is_sealer(p, s) || p->settings.audit_seal_interval > 0;
+}
+
 static void put_off(struct slot *s, int64_t now)
 {
     s->delay = s->delay == 0 ? FIRST_DELAY_MS : s->delay * 2;
@@ -65,12 +86,12 @@ static void put_off(struct slot *s, int64_t now)
     s->due = now + s->delay;
 }
 
-static void start_worker(struct parent *p, struct slot *s, int64_t now)
+static void start_child(struct parent *p, struct slot *s, int64_t now)
 {
     const pid_t parent = getpid();
     const pid_t pid = fork();
     if (pid == 0) {
-        const int code = be_worker(p, parent);
+        const int code = is_sealer(p, s) ? be_sealer(p, parent) : be_worker(p, parent);
         exit(code);
     }
     if (pid < 0) {
@@ -84,14 +105,16 @@ static void start_worker(struct parent *p, struct slot *s, int64_t now)
 
 /* Starts what is due. Returns the milliseconds until the next one is, -1 when none is waited for.
  */
-static int start_workers(struct parent *p)
+static int start_children(struct parent *p)
 {
     const int64_t now = milliseconds_now();
     int64_t wait = -1;
-    for (int i = 0; i < p->count; i++) {
+    for (int i = 0; i <= p->workers; i++) {
         struct slot *s = &p->slots[i];
+        if (!is_wanted(p, s))
+            continue;
         if (s->pid == 0 && s->due <= now)
-            start_worker(p, s, now);
+            start_child(p, s, now);
         if (s->pid == 0 && (wait < 0 || s->due - now < wait))
             wait = s->due - now;
     }
@@ -102,6 +125,7 @@ static void note_end(struct parent *p, struct slot *s, int status)
 {
     const int64_t now = milliseconds_now();
     const pid_t pid = s->pid;
+    const char *what = is_sealer(p, s) ? "sealer" : "worker";
     s->pid = 0;
     s->due = now;
     if (p->stopping || (WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
@@ -113,10 +137,10 @@ static void note_end(struct parent *p, struct slot *s, int status)
     else
         s->delay = 0;
     if (WIFSIGNALED(status))
-        log_error("worker %ld was killed by signal %d; the next one starts in %d ms", (long)pid,
+        log_error("%s %ld was killed by signal %d; the next one starts in %d ms", what, (long)pid,
                   WTERMSIG(status), s->delay);
     else
-        log_error("worker %ld ended with %d; the next one starts in %d ms", (long)pid,
+        log_error("%s %ld ended with %d; the next one starts in %d ms", what, (long)pid,
                   WEXITSTATUS(status), s->delay);
 }
 
@@ -125,7 +149,7 @@ static void reap(struct parent *p)
     int status;
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        for (int i = 0; i < p->count; i++) {
+        for (int i = 0; i <= p->workers; i++) {
             if (p->slots[i].pid == pid)
                 note_end(p, &p->slots[i], status);
         }
@@ -134,7 +158,7 @@ static void reap(struct parent *p)
 
 static void pass_on(const struct parent *p, int number)
 {
-    for (int i = 0; i < p->count; i++) {
+    for (int i = 0; i <= p->workers; i++) {
         if (p->slots[i].pid > 0)
             (void)kill(p->slots[i].pid, number); /* one that has just ended needs no signal */
     }
@@ -154,7 +178,7 @@ static void reload(struct parent *p)
 
 static bool any_left(const struct parent *p)
 {
-    for (int i = 0; i < p->count; i++) {
+    for (int i = 0; i <= p->workers; i++) {
         if (p->slots[i].pid > 0)
             return true;
     }
@@ -183,7 +207,7 @@ static int supervise(struct parent *p)
 {
     struct pollfd signal_fd = {.fd = p->signals.fd, .events = POLLIN};
     while (!p->stopping || any_left(p)) {
-        const int wait = p->stopping ? -1 : start_workers(p);
+        const int wait = p->stopping ? -1 : start_children(p);
         if (poll(&signal_fd, 1, wait) < 0 && errno != EINTR) {
             log_error("poll: %s", strerror(errno));
             pass_on(p, SIGTERM);
@@ -196,7 +220,7 @@ static int supervise(struct parent *p)
 
 int parent_run(int listener, int count, const struct settings *settings, const char *settings_path)
 {
-    struct parent p = {.count = count,
+    struct parent p = {.workers = count,
                        .listener = listener,
                        .settings = *settings,
                        .settings_path = settings_path};
@@ -204,7 +228,7 @@ int parent_run(int listener, int count, const struct settings *settings, const c
         log_error("signals: %s", strerror(errno));
         return 1;
     }
-    p.slots = calloc((size_t)count, sizeof *p.slots);
+    p.slots = calloc((size_t)count + 1, sizeof *p.slots);
     int result = 1;
     if (p.slots != NULL)
         result = supervise(&p);

@@ -65,7 +65,7 @@ class Responder:
         self.config = self.path("speke.conf")
         self.socket = self.path("speke.sock")
         self.log = self.path("log")
-        self.settings = {**NOWHERE, "log_level": "info", **dict(settings)}
+        self.settings = {**NOWHERE, "audit_seal_interval": 0, "log_level": "info", **dict(settings)}
         self.processes = []
         self.write_settings()
 

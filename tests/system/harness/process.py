@@ -138,6 +138,15 @@ def children(pid):
     return sorted(found)
 
 
+def comm(pid):
+    """What a process calls itself; "" when it is gone."""
+    try:
+        with open(f"/proc/{pid}/comm", encoding="ascii") as name:
+            return name.read().strip()
+    except OSError:
+        return ""
+
+
 def resident_kib(pid):
     """Private resident memory: what a leak would make grow. Of a process that is not dumpable only
     root is told exactly; others subtract what is mapped from files."""

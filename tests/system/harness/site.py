@@ -15,6 +15,7 @@ from .process import (
     ROOT,
     Process,
     children,
+    comm,
     log_text,
     resident_kib,
     run,
@@ -194,7 +195,10 @@ class Site:
         return None
 
     def worker_pids(self):
-        return children(self.responder.pid)
+        return [pid for pid in children(self.responder.pid) if pid not in self.sealer_pids()]
+
+    def sealer_pids(self):
+        return [pid for pid in children(self.responder.pid) if comm(pid) == "speke-sealer"]
 
     def workers_kib(self):
         return sum(resident_kib(pid) for pid in self.worker_pids())
