@@ -27,7 +27,7 @@ static const struct setting TABLE[] = {
     TEXT(database, "dbname=speke user=speke_service", NULL,
          "libpq connection string of the key store; a password belongs into a passfile"),
     NUMBER(database_timeout, "2500", 100, 60000,
-           "milliseconds after which a database that does not answer is taken to be away"),
+           "milliseconds that a request waits for a database before that is taken to be away"),
     SWITCH(prepare, "on",
            "prepare statements; off behind a pooler that hands out a connection per transaction"),
     SWITCH(audit_wait, "on",

@@ -288,7 +288,6 @@ int keystore_acquire(struct keystore *ks, const struct keystore_request *request
     *stale = false;
     if (count == 0 || request->content_id == NULL || request->remote_user == NULL)
         return fail_internal(f, "keys asked for without KID, content id or client");
-    connection_begin(ks->connection);
     const int status = acquire(&o, stale, f);
     sealer_rest(ks->sealer);
     if (*stale)

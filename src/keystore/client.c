@@ -216,7 +216,6 @@ int keystore_identify(struct keystore *ks, const struct keystore_request *reques
 {
     *client = NULL;
     ks->who = NULL;
-    connection_begin(ks->connection);
     if (identify(ks, request->remote_user, f) != 0)
         return -1;
     *client = &ks->who->client;

@@ -32,7 +32,7 @@ struct connection {
     char *options; /* NULL: the setting is no connection string */
     PGconn *pg;    /* NULL while there is none */
     const struct statement *prepared[STATEMENTS_MAX];
-    int64_t deadline;   /* clock_ms() */
+    int64_t left;       /* milliseconds that may still be waited for this request */
     int64_t not_before; /* no attempt to connect earlier */
     unsigned failures;  /* in a row */
     char sqlstate[6];
@@ -44,8 +44,9 @@ struct connection {
 
 /* What the connection is to be like, before what the setting or PGOPTIONS ask for, which wins. The
  * server gives a statement up a little earlier than this side does, so that it does not come true
- * later. Poolers that "prepare = off" is meant for refuse such options, so there the deadline holds
- * alone and the rest is for ALTER ROLE ... SET. */
+ * later; one that follows a slow one of the same request may, which leaves the row of a release
+ * that nobody got. Poolers that "prepare = off" is meant for refuse such options, so there the
+ * deadline holds alone and the rest is for ALTER ROLE ... SET. */
 static char *make_options(const struct settings *settings, const char *asked)
 {
     if (!settings->prepare)
@@ -90,6 +91,7 @@ struct connection *connection_new(const struct settings *settings)
     if (c == NULL)
         return NULL;
     c->settings = settings;
+    connection_begin(c);
     c->options = options_of(settings);
     return c;
 }
@@ -170,23 +172,26 @@ static int timed_out(struct connection *c, struct failure *f, const char *doing)
 
 void connection_begin(struct connection *c)
 {
-    c->deadline = clock_ms() + c->settings->database_timeout;
+    c->left = c->settings->database_timeout;
 }
 
-/* Waits for the socket. Returns what it is ready for, 0 when the deadline has passed. */
-static short wait_for(const struct connection *c, short events)
+/* Waits for the socket. Returns what it is ready for, 0 when there is nothing left to wait.
+ *
+ * Only waiting counts: what else a request does meanwhile, reading a slow client's body for one, is
+ * not the database's fault. */
+static short wait_for(struct connection *c, short events)
 {
     struct pollfd p = {.fd = PQsocket(c->pg), .events = events};
-    for (;;) {
-        const int64_t left = c->deadline - clock_ms();
-        if (left <= 0 || p.fd < 0)
-            return 0;
-        int n = poll(&p, 1, (int)left);
+    while (c->left > 0 && p.fd >= 0) {
+        const int64_t start = clock_ms();
+        const int n = poll(&p, 1, (int)c->left);
+        c->left -= clock_ms() - start;
         if (n > 0)
             return p.revents;
         if (n < 0 && errno != EINTR)
             return 0;
     }
+    return 0;
 }
 
 /* --- connecting ----------------------------------------------------------------------------- */

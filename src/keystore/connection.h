@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One libpq connection that never waits longer than it may: every wait is a poll() up to one
- * deadline, which is set when a call to the key store begins. */
+/* One libpq connection that never waits longer than it may: every wait is a poll(), and all waits
+ * of a request together have one limit. */
 #ifndef KEYSTORE_CONNECTION_H
 #define KEYSTORE_CONNECTION_H
 
@@ -25,7 +25,8 @@ struct statement {
 struct connection *connection_new(const struct settings *settings);
 void connection_free(struct connection *c);
 
-/* Starts the clock: what follows until the next call of this has database_timeout milliseconds. */
+/* A request begins: what follows until the next call of this may wait for database_timeout
+ * milliseconds, all waits together. */
 void connection_begin(struct connection *c);
 
 /* Makes sure that there is a connection, and sets *fresh when it is a new one. One that the server

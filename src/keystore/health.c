@@ -9,7 +9,6 @@ static int look(struct keystore *ks, struct failure *f)
 {
     struct active_kek active;
     const struct kek *kek;
-    connection_begin(ks->connection);
     if (store_open(ks, f) != 0 || store_state(ks, &active, f) != 0)
         return -1;
     if (active.version == 0)

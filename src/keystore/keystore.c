@@ -43,6 +43,11 @@ void keystore_free(struct keystore *ks)
     free(ks);
 }
 
+void keystore_begin(struct keystore *ks)
+{
+    connection_begin(ks->connection);
+}
+
 /* --- schema --------------------------------------------------------------------------------- */
 
 static int check_version(int32_t version, struct failure *f)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The key store: PostgreSQL and the keyring. KIDs in, keys out, in one transaction with the audit
- * row (decisions D3 to D6). One struct keystore a process, one request at a time. Each call waits
- * for the database no longer than the setting database_timeout. */
+ * row (decisions D3 to D6). One struct keystore a process, one request at a time. The calls of a
+ * request together wait for the database no longer than the setting database_timeout. */
 #ifndef KEYSTORE_KEYSTORE_H
 #define KEYSTORE_KEYSTORE_H
 
@@ -22,6 +22,8 @@ struct settings;
 struct keystore *keystore_new(const struct settings *settings);
 /* Closes the connection, wipes the keyring. NULL is allowed. */
 void keystore_free(struct keystore *ks);
+/* A request begins, or something else that may wait for the database as long as one. */
+void keystore_begin(struct keystore *ks);
 
 /* Who asks, and for what; the same facts go into the audit row. */
 struct keystore_request {

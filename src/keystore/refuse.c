@@ -16,7 +16,6 @@ int keystore_refuse(struct keystore *ks, const struct keystore_request *request,
 {
     PGresult *result;
     bool known;
-    connection_begin(ks->connection);
     if (store_open(ks, f) != 0)
         return -1;
     params_clear(&ks->params);

@@ -163,6 +163,7 @@ void responder_serve(struct responder *r, char *const *parameters, struct channe
     struct request q;
     struct answer answer = {0};
     struct call call = {.request = &q, .channel = c, .path = path};
+    keystore_begin(r->keystore);
     request_read(&q, parameters);
     if (location_path(&q, path, &answer.failure) == 0)
         route_call(r, &call, &answer);

@@ -2,6 +2,7 @@
 """What the service needs is away: 503 with Retry-After within three seconds, one word that says
 why, no key made, and recovery by itself when it is back."""
 import os
+import threading
 import time
 
 import pytest
@@ -165,6 +166,32 @@ def test_row_locked(servers):
     time.sleep(0.5)
     assert not site.releases(request.content_id), "a release that was given up is in the audit"
     expect_recovery(clients[0])
+
+
+def test_slow_and_then_silent(servers):
+    """The database takes its time to tell who asks and hangs when it is asked for keys: one limit
+    holds for both."""
+    site, clients = servers
+    site.ctl("tenant", "add", "another")  # so that the workers ask again who the client is
+    slow, silent = site.pg.connect(), site.pg.connect()
+    for holder, table in ((slow, "tenant_setting"), (silent, "content_key")):
+        holder.autocommit = False
+        with holder.cursor() as cursor:
+            cursor.execute(f"LOCK TABLE speke.{table} IN ACCESS EXCLUSIVE MODE")
+    release = threading.Timer(1.6, slow.rollback)
+    release.start()
+    try:
+        answer, took = timed(lambda: clients[0].post(d.simple_v2()))
+        assert answer.status == 503, f"expected 503, got {answer.status} {answer.text[:100]!r}"
+        assert 1.6 < took < LIMIT, f"503 took {took:.2f} s"
+    finally:
+        release.join()
+        silent.rollback()
+        slow.close()
+        silent.close()
+    assert "acquire: no answer within 2500 ms" in site.log_text()
+    for client in clients:
+        expect_recovery(client)
 
 
 def test_schema_missing(servers):

@@ -259,6 +259,7 @@ int order_run(struct keystore *ks, struct order *o, struct failure *f)
     o->details.systems = &SYSTEM;
     o->details.system_count = 1;
     failure_clear(f);
+    keystore_begin(ks);
     for (int attempt = 0; result != 0 && stale && attempt < 2; attempt++) {
         const struct keystore_client *client;
         stale = false;

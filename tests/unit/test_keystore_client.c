@@ -37,6 +37,7 @@ static const struct keystore_client *identified(struct keystore *ks, const char 
     const struct keystore_request request = {.remote_user = user};
     const struct keystore_client *client;
     struct failure f = {0};
+    keystore_begin(ks);
     if (keystore_identify(ks, &request, &client, &f) != 0)
         fail_msg("%s not identified: %d %s (%s)", user, f.status, f.text, f.cause);
     return client;

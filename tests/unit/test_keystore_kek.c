@@ -33,6 +33,7 @@ static int tear_down(void **state)
 static void expect_word(struct keystore *ks, const char *word)
 {
     struct failure f = {0};
+    keystore_begin(ks);
     if (keystore_health(ks, &f) != -1 || f.status != 503 || strcmp(f.text, word) != 0)
         fail_msg("health: expected %s, got %d \"%s\" (%s)", word, f.status, f.text, f.cause);
 }

@@ -45,6 +45,7 @@ static struct order *warm(struct keystore *ks, const char *content)
 static void expect_word(struct keystore *ks, const char *word)
 {
     struct failure f = {0};
+    keystore_begin(ks);
     if (keystore_health(ks, &f) != -1 || f.status != 503 || strcmp(f.text, word) != 0)
         fail_msg("health: expected %s, got %d \"%s\" (%s)", word, f.status, f.text, f.cause);
 }
@@ -58,6 +59,15 @@ static void expect_recovery(struct keystore *ks, struct order *o)
             fail_msg("no recovery: %d \"%s\" (%s)", f.status, f.text, f.cause);
         (void)usleep(20 * 1000);
     }
+    keystore_begin(ks);
+    assert_int_equal(keystore_health(ks, &f), 0);
+}
+
+/* There is a connection, and no client is known yet. */
+static void expect_ready(struct keystore *ks)
+{
+    struct failure f = {0};
+    keystore_begin(ks);
     assert_int_equal(keystore_health(ks, &f), 0);
 }
 
@@ -182,6 +192,52 @@ static void test_locked(void **state)
     order_free(o);
 }
 
+/* Holds a lock for some time, from another process. */
+static pid_t hold(const char *table, unsigned ms)
+{
+    int ready[2];
+    char sql[128], byte = 0;
+    assert_int_equal(pipe(ready), 0);
+    const pid_t holder = fork();
+    if (holder == 0) {
+        PGconn *pg = admin_connect();
+        (void)snprintf(sql, sizeof sql, "BEGIN; LOCK TABLE speke.%s IN ACCESS EXCLUSIVE MODE",
+                       table);
+        PQclear(PQexec(pg, sql));
+        const ssize_t told = write(ready[1], &byte, 1);
+        (void)usleep(ms * 1000);
+        PQfinish(pg);
+        _exit(told == 1 ? 0 : 1);
+    }
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    (void)close(ready[0]);
+    (void)close(ready[1]);
+    return holder;
+}
+
+/* The database is slow to tell who asks, and then says nothing about the keys: both waits together
+ * are no longer than one may be. */
+static void test_slow_and_then_silent(void **state)
+{
+    static const struct {
+        const char *first, *second;
+    } ROWS[] = {{"tenant_setting", "content_key"}, {"tenant_setting", "audit_event"}};
+    for (size_t i = 0; i < sizeof ROWS / sizeof ROWS[0]; i++) {
+        struct order *o = order_new("red-1", "slow", 1, 2);
+        int status;
+        expect_ready(*state);
+        const pid_t slow = hold(ROWS[i].first, 1600), silent = hold(ROWS[i].second, 3500);
+        expect_failure_within(*state, o, LIMIT_MS - 300, "acquire: no answer within 2500 ms");
+        assert_int_equal(waitpid(slow, &status, 0), slow);
+        assert_int_equal(status, 0);
+        assert_int_equal(waitpid(silent, &status, 0), silent);
+        assert_int_equal(status, 0);
+        expect_recovery(*state, o);
+        order_free(o);
+        keystore_forget_clients(*state);
+    }
+}
+
 /* The connection goes while a statement is under way: 503, and it is not sent again. */
 static void test_terminated_under_way(void **state)
 {
@@ -267,6 +323,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_frozen, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_frozen_while_connecting, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_locked, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_slow_and_then_silent, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_terminated_under_way, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_schema_missing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_schema_of_another_version, set_up, tear_down),
