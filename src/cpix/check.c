@@ -70,26 +70,25 @@ int check_uuid(const char *text, struct uuid *out)
 
 /* --- Root ----------------------------------------------------------------------------------- */
 
-/* The content identifier is any text, but one that fits into a log line and an index. */
-static bool check_identifier(struct checks *c, const char *id, const char *place, const char *rule)
+const char *cpix_content_id_fault(const char *id)
 {
     size_t characters = 0;
-    bool control = false;
-    char text[96];
     for (const char *p = id; *p != '\0'; characters++) {
         const size_t n = utf8_length(p, 4);
-        control = control || utf8_is_control(p, n);
+        if (utf8_is_control(p, n))
+            return "holds a control character";
         p += n > 0 ? n : 1;
     }
-    if (characters > CPIX_CONTENT_ID_CHARACTERS) {
-        (void)snprintf(text, sizeof text, "%s is longer than %d characters", place,
-                       CPIX_CONTENT_ID_CHARACTERS);
-        if (!check_fault(c, rule, c->doc->line, text, "%s", place))
-            return false;
-    }
-    if (!control)
+    return characters > CPIX_CONTENT_ID_CHARACTERS ? "is longer than 1024 characters" : NULL;
+}
+
+static bool check_identifier(struct checks *c, const char *id, const char *place, const char *rule)
+{
+    char text[96];
+    const char *fault = cpix_content_id_fault(id);
+    if (fault == NULL)
         return true;
-    (void)snprintf(text, sizeof text, "%s holds a control character", place);
+    (void)snprintf(text, sizeof text, "%s %s", place, fault);
     return check_fault(c, rule, c->doc->line, text, "%s", place);
 }
 

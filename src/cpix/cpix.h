@@ -256,6 +256,10 @@ struct cpix_rules {
 int cpix_check(struct cpix_document *doc, const struct cpix_rules *rules, struct arena *arena,
                cpix_fault_sink sink, void *context);
 
+/* What is wrong with a content identifier, which is any UTF-8 text that fits into a log line and an
+ * index ("holds a control character"); NULL for nothing. Empty ones are not looked at. */
+const char *cpix_content_id_fault(const char *id);
+
 /* --- writer.c ------------------------------------------------------------------------------- */
 
 /* Appends the document as XML: namespaces on the root (cpix and pskc always, speke only in a v1

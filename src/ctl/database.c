@@ -10,17 +10,10 @@
 
 #include "base/settings.h"
 #include "ctl/ctl.h"
+#include "keystore/wire.h"
 
-/* Type numbers that PostgreSQL never changes (pg_type.dat). */
-enum {
-    OID_BOOL = 16,
-    OID_INT8 = 20,
-    OID_INT2 = 21,
-    OID_INT4 = 23,
-    OID_TEXTS = 1009,
-    OID_UUIDS = 2951,
-    OID_JSONB = 3802
-};
+/* Further type numbers that PostgreSQL never changes (pg_type.dat). */
+enum { OID_INT2 = 21, OID_JSONB = 3802 };
 
 static const struct {
     const char *state; /* SQLSTATE, or its class of two characters */
@@ -164,6 +157,26 @@ PGresult *database_query(PGconn *db, int *code, const char *sql, int count,
     return database_judge(db, PQexecParams(db, sql, count, NULL, parameters, NULL, NULL, 0), code);
 }
 
+PGresult *database_call(PGconn *db, int *code, const char *sql, const Oid *types,
+                        const struct params *params)
+{
+    enum { BINARY = 1 };
+    const char *values[PARAMS_MAX];
+    int formats[PARAMS_MAX];
+    if (!params_ok(params)) {
+        *code = ctl_fail_memory();
+        return NULL;
+    }
+    for (int i = 0; i < params->count; i++) {
+        values[i] = params->lengths[i] < 0 ? NULL
+                                           : (const char *)params->data.data + params->offsets[i];
+        formats[i] = BINARY;
+    }
+    return database_judge(
+        db, PQexecParams(db, sql, params->count, types, values, params->lengths, formats, BINARY),
+        code);
+}
+
 int database_command(PGconn *db, const char *sql, int count, const char *const *parameters)
 {
     int code;
@@ -213,8 +226,8 @@ static json_t *value(const PGresult *result, int row, int column)
     case OID_INT4:
     case OID_INT8:
         return json_integer(strtoll(text, NULL, 10));
-    case OID_TEXTS:
-    case OID_UUIDS:
+    case OID_TEXT_ARRAY:
+    case OID_UUID_ARRAY:
         return array_value(text);
     case OID_JSONB:
         return json_loads(text, JSON_DECODE_ANY, NULL);

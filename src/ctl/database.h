@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 struct ctl;
+struct params;
 
 /* Connects to --db, else $SPEKE_DB, else the setting "database". Returns NULL when it has said why
  * it could not, with the exit code in *code. Ended with PQfinish(). */
@@ -20,6 +21,9 @@ PGresult *database_query(PGconn *db, int *code, const char *sql, int count,
                          const char *const *parameters);
 /* The same for whoever has run the statement with libpq alone: takes its result. */
 PGresult *database_judge(PGconn *db, PGresult *result, int *code);
+/* The same with parameters, and a result, in binary form (keystore/wire.h). */
+PGresult *database_call(PGconn *db, int *code, const char *sql, const Oid *types,
+                        const struct params *params);
 /* The same for a statement whose result does not matter. Returns an enum ctl_exit. */
 int database_command(PGconn *db, const char *sql, int count, const char *const *parameters);
 /* Runs the statements of a script, which may begin and commit transactions; after an error the

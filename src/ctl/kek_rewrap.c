@@ -18,14 +18,7 @@
 #include "keystore/rewrap.h"
 #include "keystore/wire.h"
 
-enum {
-    BATCH = 200,
-    PAUSE_MS = 20,
-    PAUSE_MOST_MS = 60000,
-    DIGEST_BYTES = 32,
-    FAULTS_TOLD = 10,
-    BINARY = 1
-};
+enum { BATCH = 200, PAUSE_MS = 20, PAUSE_MOST_MS = 60000, DIGEST_BYTES = 32, FAULTS_TOLD = 10 };
 
 struct job {
     PGconn *db;
@@ -44,24 +37,6 @@ struct job {
     struct uuid kid;
 };
 
-static PGresult *run_binary(struct job *j, const char *sql, const Oid *types, int *code)
-{
-    const char *values[PARAMS_MAX];
-    int formats[PARAMS_MAX];
-    const struct params *p = &j->params;
-    if (!params_ok(p)) {
-        *code = ctl_fail_memory();
-        return NULL;
-    }
-    for (int i = 0; i < p->count; i++) {
-        values[i] = (const char *)p->data.data + p->offsets[i];
-        formats[i] = BINARY;
-    }
-    return database_judge(
-        j->db, PQexecParams(j->db, sql, p->count, types, values, p->lengths, formats, BINARY),
-        code);
-}
-
 /* --- a batch -------------------------------------------------------------------------------- */
 
 static PGresult *read_batch(struct job *j, long limit, int *code)
@@ -74,10 +49,10 @@ static PGresult *read_batch(struct job *j, long limit, int *code)
     params_bytes(p, j->digest, j->digest_size);
     params_bytes(p, j->kid.bytes, UUID_BYTES);
     params_int4(p, (int32_t)limit);
-    return run_binary(j,
-                      "SELECT tenant_id, content_digest, kid, kek_version, sealed, scheme, "
-                      "content_id FROM speke.rewrap_batch($1, $2, $3, $4, $5)",
-                      TYPES, code);
+    return database_call(j->db, code,
+                         "SELECT tenant_id, content_digest, kid, kek_version, sealed, scheme, "
+                         "content_id FROM speke.rewrap_batch($1, $2, $3, $4, $5)",
+                         TYPES, p);
 }
 
 /* The row's texts are the result's. */
@@ -150,8 +125,8 @@ static int store(struct job *j, const PGresult *batch, int count, size_t done)
     int code;
     int32_t stored = 0;
     put_rows(j, batch, count, done);
-    PGresult *result = run_binary(j, "SELECT speke.rewrap_store($1, $2, $3, $4, $5, $6)", TYPES,
-                                  &code);
+    PGresult *result = database_call(
+        j->db, &code, "SELECT speke.rewrap_store($1, $2, $3, $4, $5, $6)", TYPES, &j->params);
     if (result == NULL)
         return code;
     if (PQntuples(result) != 1 || result_int4(result, 0, 0, &stored) != 0)

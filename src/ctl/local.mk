@@ -10,6 +10,7 @@ src_ctl_libctl_a_SOURCES = \
 	src/ctl/commands.h \
 	src/ctl/config.c \
 	src/ctl/ctl.c src/ctl/ctl.h \
+	src/ctl/csv.c src/ctl/csv.h \
 	src/ctl/database.c src/ctl/database.h \
 	src/ctl/db.c \
 	src/ctl/describe.c src/ctl/describe.h \
@@ -20,7 +21,13 @@ src_ctl_libctl_a_SOURCES = \
 	src/ctl/kek_rewrap.c \
 	src/ctl/key.c \
 	src/ctl/key_change.c \
+	src/ctl/key_cpix.c \
+	src/ctl/key_csv.c \
+	src/ctl/key_import.c \
 	src/ctl/key_select.c src/ctl/key_select.h \
+	src/ctl/key_source.h \
+	src/ctl/key_stage.c src/ctl/key_stage.h \
+	src/ctl/key_vault.c src/ctl/key_vault.h \
 	src/ctl/lint.c src/ctl/lint.h \
 	src/ctl/open.c src/ctl/open.h \
 	src/ctl/options.c src/ctl/options.h \

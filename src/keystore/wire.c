@@ -63,12 +63,17 @@ void params_int4(struct params *p, int32_t v)
     end(p);
 }
 
+static void put_int8(struct buf *b, int64_t v)
+{
+    buf_put_be32(b, (uint32_t)((uint64_t)v >> 32));
+    buf_put_be32(b, (uint32_t)((uint64_t)v & UINT32_MAX));
+}
+
 void params_int8(struct params *p, int64_t v)
 {
     if (!begin(p))
         return;
-    buf_put_be32(&p->data, (uint32_t)((uint64_t)v >> 32));
-    buf_put_be32(&p->data, (uint32_t)((uint64_t)v & UINT32_MAX));
+    put_int8(&p->data, v);
     end(p);
 }
 
@@ -161,6 +166,18 @@ void params_item_int4(struct params *p, int32_t v)
 {
     buf_put_be32(&p->data, sizeof v);
     buf_put_be32(&p->data, (uint32_t)v);
+}
+
+void params_item_int8(struct params *p, int64_t v)
+{
+    buf_put_be32(&p->data, sizeof v);
+    put_int8(&p->data, v);
+}
+
+void params_item_bool(struct params *p, bool v)
+{
+    buf_put_be32(&p->data, 1);
+    buf_put_u8(&p->data, v ? 1 : 0);
 }
 
 /* The array's header, which begins the parameter, tells that there is one. */

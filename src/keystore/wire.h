@@ -14,13 +14,16 @@
 
 /* Types by the numbers that PostgreSQL never changes (pg_type.dat). */
 enum {
+    OID_BOOL = 16,
     OID_BYTEA = 17,
     OID_INT8 = 20,
     OID_INT4 = 23,
     OID_TEXT = 25,
+    OID_BOOL_ARRAY = 1000,
     OID_BYTEA_ARRAY = 1001,
     OID_INT4_ARRAY = 1007,
     OID_TEXT_ARRAY = 1009,
+    OID_INT8_ARRAY = 1016,
     OID_UUID = 2950,
     OID_UUID_ARRAY = 2951
 };
@@ -58,6 +61,8 @@ unsigned char *params_item_room(struct params *p, size_t n);
 void params_item_text(struct params *p, const char *text);
 void params_item_readable_text(struct params *p, const char *text);
 void params_item_int4(struct params *p, int32_t v);
+void params_item_int8(struct params *p, int64_t v);
+void params_item_bool(struct params *p, bool v);
 void params_array_end(struct params *p);
 void params_uuids(struct params *p, const struct uuid *uuids, size_t count);
 
