@@ -15,7 +15,7 @@ DECLARE
     v_role text;
 BEGIN
     FOREACH v_role IN ARRAY ARRAY['speke_owner', 'speke_service', 'speke_operator',
-                                  'speke_auditor', 'speke_webauth']
+                                  'speke_auditor', 'speke_webauth', 'speke_licence']
     LOOP
         IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = v_role) THEN
             EXECUTE pg_catalog.format('CREATE ROLE %I NOLOGIN', v_role);
@@ -38,6 +38,8 @@ COMMENT ON ROLE speke_operator IS
     'speke-fcgi: spekectl; may execute the functions that configure the service and read the views';
 COMMENT ON ROLE speke_auditor IS
     'speke-fcgi: may read the views, in which there is no key material';
+COMMENT ON ROLE speke_licence IS
+    'speke-fcgi: a licence service that is not part of it; may read v_licence, which key belongs to what and when, and nothing else';
 COMMENT ON ROLE speke_webauth IS
     'speke-fcgi: the web server''s user lookup; may read v_digest_user and nothing else';
 

@@ -272,4 +272,8 @@ const char *cpix_content_id_fault(const char *id);
  * Attributes of a foreign namespace get a prefix of their own. */
 void cpix_write(const struct cpix_document *doc, struct buf *out);
 
+/* Appends the filters of a rule but KeyPeriodFilter as cpix_write() has them: elements that need
+ * the prefix cpix declared around them. */
+void cpix_write_filters(const struct cpix_rule *rule, enum speke_version version, struct buf *out);
+
 #endif

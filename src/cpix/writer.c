@@ -327,6 +327,14 @@ static void put_filter(struct buf *out, const struct cpix_filter *filter,
     PUT(out, "/>\n");
 }
 
+void cpix_write_filters(const struct cpix_rule *rule, enum speke_version version, struct buf *out)
+{
+    for (size_t i = 0; i < rule->filter_count; i++) {
+        if (rule->filters[i].kind != CPIX_KEY_PERIOD_FILTER)
+            put_filter(out, &rule->filters[i], version);
+    }
+}
+
 static void put_rules(struct buf *out, const struct cpix_document *doc)
 {
     if (!has_list(&doc->rule_list, doc->rule_count))

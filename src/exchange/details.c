@@ -5,11 +5,15 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/failure.h"
 #include "base/trim.h"
 #include "cpix/certificate.h"
 #include "cpix/cpix.h"
 #include "keystore/keystore.h"
+
+/* As many bytes as the database keeps of one rule's filters. */
+enum { FILTERS_MAX = 65536 };
 
 /* Adds an id to those that were found, unless it is among them. There are a handful. */
 static void add_distinct(struct uuid *found, size_t *count, const struct uuid *id)
@@ -84,6 +88,37 @@ static int gather_periods(const struct cpix_document *doc, struct arena *arena,
     return 0;
 }
 
+/* What a later request that names no rules is told of a key that is made now. */
+static int gather_rules(const struct cpix_document *doc, struct arena *arena,
+                        struct keystore_details *details)
+{
+    struct keystore_rule *rules = arena_array(arena, doc->rule_count, sizeof *rules);
+    struct buf filters;
+    size_t count = 0;
+    buf_init(&filters, FILTERS_MAX);
+    for (size_t i = 0; rules != NULL && i < doc->rule_count; i++) {
+        const struct cpix_rule *rule = &doc->rules[i];
+        if (rule->key == CPIX_NO_KEY)
+            continue;
+        buf_clear(&filters);
+        cpix_write_filters(rule, doc->version, &filters);
+        if (!buf_ok(&filters)) /* larger than anybody's: the rule is echoed and not kept */
+            continue;
+        rules[count] = (struct keystore_rule){
+            .kid = doc->keys[rule->key].kid,
+            .track_type = rule->intended_track_type,
+            .filters = arena_strndup(arena, filters.len > 0 ? (char *)filters.data : "",
+                                     filters.len),
+        };
+        if (rules[count++].filters == NULL)
+            rules = NULL;
+    }
+    buf_free(&filters);
+    details->rules = rules;
+    details->rule_count = count;
+    return rules == NULL ? -1 : 0;
+}
+
 static int gather_recipients(const struct cpix_document *doc,
                              const struct certificate *const *recipients, struct arena *arena,
                              struct keystore_details *details)
@@ -106,6 +141,7 @@ int details_gather(const struct cpix_document *doc, const struct certificate *co
 {
     *details = (struct keystore_details){0};
     if (gather_systems(doc, arena, details) != 0 || gather_periods(doc, arena, details) != 0 ||
+        gather_rules(doc, arena, details) != 0 ||
         gather_recipients(doc, recipients, arena, details) != 0)
         return fail_memory(f);
     return 0;

@@ -53,22 +53,13 @@ static int read_document(struct run *r, struct failure *f)
     return cpix_read(request->body, request->body_size, &limits, &r->x->arena, &r->doc, f);
 }
 
-/* The client learns the first fault only, so the checks stop there. */
-static bool take_fault(void *context, const struct cpix_fault *fault)
-{
-    struct failure *f = context;
-    (void)fail(f, 422, "%s", fault->text);
-    (void)fail_because(f, "%s, line %d (%s)", fault->place, fault->line, fault->rule);
-    return false;
-}
-
 static int check_document(struct run *r, struct failure *f)
 {
     const struct cpix_rules rules = tenant_rules(r->config, r->version);
-    const int result = cpix_check(&r->doc, &rules, &r->x->arena, take_fault, f);
+    const int result = cpix_check(&r->doc, &rules, &r->x->arena, run_take_fault, f);
     if (result < 0)
         return fail_memory(f);
-    if (result == 0 && policy_check(r->config, &r->doc, r->version, take_fault, f) == 0)
+    if (result == 0 && policy_check(r->config, &r->doc, r->version, run_take_fault, f) == 0)
         return 0;
     return -1;
 }

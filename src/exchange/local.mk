@@ -3,6 +3,8 @@ noinst_LIBRARIES += src/exchange/libexchange.a
 src_exchange_libexchange_a_SOURCES = \
 	src/exchange/details.c src/exchange/details.h \
 	src/exchange/exchange.c src/exchange/exchange.h \
+	src/exchange/fetch.c src/exchange/fetch.h \
+	src/exchange/fetch_document.c src/exchange/fetch_document.h \
 	src/exchange/override.c src/exchange/override.h \
 	src/exchange/policy.c src/exchange/policy.h \
 	src/exchange/run.c src/exchange/run.h \
@@ -10,4 +12,5 @@ src_exchange_libexchange_a_SOURCES = \
 	src/exchange/tenant.c src/exchange/tenant.h \
 	src/exchange/tenant_checks.c src/exchange/tenant_checks.h \
 	src/exchange/tenant_lists.c src/exchange/tenant_lists.h \
-	src/exchange/tenant_options.c src/exchange/tenant_options.h
+	src/exchange/tenant_options.c src/exchange/tenant_options.h \
+	src/exchange/track.c src/exchange/track.h

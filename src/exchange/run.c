@@ -12,6 +12,14 @@
 #include "exchange/details.h"
 #include "exchange/signal.h"
 
+bool run_take_fault(void *context, const struct cpix_fault *fault)
+{
+    struct failure *f = context;
+    (void)fail(f, 422, "%s", fault->text);
+    (void)fail_because(f, "%s, line %d (%s)", fault->place, fault->line, fault->rule);
+    return false;
+}
+
 const char *run_content_id(const struct run *r)
 {
     return r->version == SPEKE_V1 ? r->doc.id : r->doc.content_id;

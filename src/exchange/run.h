@@ -37,6 +37,10 @@ const char *run_content_id(const struct run *r);
 /* Who asks, as the key store wants it; the texts are the run's. */
 struct keystore_request run_identity(const struct run *r, const char *content_id);
 
+/* A sink for the checks of documents that makes the first fault the failure (its context) and stops
+ * there, as the client learns of no other. */
+bool run_take_fault(void *context, const struct cpix_fault *fault);
+
 /* The steps. Each returns 0, or -1 with the failure set. */
 
 /* Finds the client's tenant and how it wants to be served. */

@@ -110,22 +110,34 @@ static size_t count_words(const char *text)
     return count;
 }
 
-/* The lists have passed their checks, so every word can be read. */
+/* A list of DRM systems that has passed its check, so every word can be read. */
+static int read_systems(struct tenant_config *c, const char *text, struct uuid **systems,
+                        size_t *count, struct failure *f)
+{
+    const char *p = text, *word;
+    size_t n;
+    *systems = arena_array(&c->arena, count_words(text), sizeof **systems);
+    if (*systems == NULL)
+        return fail_memory(f);
+    while (p != NULL && (n = tenant_next_word(&p, &word)) > 0) {
+        if (tenant_system_parse(word, n, &(*systems)[(*count)++]) != 0)
+            return fail_internal(f, "a DRM system that was checked does not parse");
+    }
+    return 0;
+}
+
 static int read_lists(struct tenant_config *c, struct failure *f)
 {
     const size_t recipients = count_words(c->recipients_text);
     struct certificate_fingerprint *fingerprints = arena_array(&c->arena, recipients,
                                                                sizeof *fingerprints);
-    c->systems = arena_array(&c->arena, count_words(c->systems_text), sizeof *c->systems);
-    if (fingerprints == NULL || c->systems == NULL)
+    if (fingerprints == NULL)
         return fail_memory(f);
-    const char *p = c->systems_text, *word;
+    if (read_systems(c, c->systems_text, &c->systems, &c->system_count, f) != 0 ||
+        read_systems(c, c->fetch_systems_text, &c->fetch_systems, &c->fetch_system_count, f) != 0)
+        return -1;
+    const char *p = c->recipients_text, *word;
     size_t n;
-    while (p != NULL && (n = tenant_next_word(&p, &word)) > 0) {
-        if (tenant_system_parse(word, n, &c->systems[c->system_count++]) != 0)
-            return fail_internal(f, "a DRM system that was checked does not parse");
-    }
-    p = c->recipients_text;
     for (size_t i = 0; p != NULL && (n = tenant_next_word(&p, &word)) > 0; i++) {
         if (tenant_fingerprint_parse(word, n, fingerprints[i].bytes) != 0)
             return fail_internal(f, "a fingerprint that was checked does not parse");

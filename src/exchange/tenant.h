@@ -22,6 +22,8 @@ enum tenant_iv {
     TENANT_IV_NEEDED  /* where FairPlay's licence needs it */
 };
 
+enum tenant_fetch_scheme { TENANT_FETCH_CENC, TENANT_FETCH_CBCS };
+
 enum tenant_delivery { TENANT_DELIVERY_OPTIONAL, TENANT_DELIVERY_REQUIRED };
 
 /* A system that the program does not know. */
@@ -46,6 +48,11 @@ struct tenant_config {
     const char *systems_text;
     struct uuid *systems; /* the DRM systems that are served; none: all */
     size_t system_count;
+    const char *fetch_tracks; /* words of fetch_track(); NULL: a fetch makes no keys */
+    unsigned fetch_scheme;    /* enum tenant_fetch_scheme */
+    const char *fetch_systems_text;
+    struct uuid *fetch_systems;
+    size_t fetch_system_count;
     long max_keys; /* 0: as many as the service takes */
     bool refuse_all, refuse_audio_with_uhd, refuse_mixed_uhd;
     bool strict_cardinality, allow_unsupported_filters;

@@ -14,6 +14,7 @@
 #include "drm/text.h"
 #include "exchange/tenant_lists.h"
 #include "exchange/tenant_options.h"
+#include "exchange/track.h"
 
 /* --- Addresses ------------------------------------------------------------------------------ */
 
@@ -148,6 +149,37 @@ int check_systems(const char *value, char *why, size_t size)
         (void)snprintf(why, size, "byte %zu: \"%.*s\" is neither a known system nor a UUID",
                        (size_t)(word - value) + 1, (int)(n < 64 ? n : 64), word);
         return -1;
+    }
+    return 0;
+}
+
+static bool is_all(const char *word, size_t n)
+{
+    return n == 3 && memcmp(word, "ALL", n) == 0;
+}
+
+/* A track type twice, or ALL beside another, is no contract. */
+int check_tracks(const char *value, char *why, size_t size)
+{
+    const char *p = value, *word;
+    size_t n;
+    while ((n = tenant_next_word(&p, &word)) > 0) {
+        const size_t place = (size_t)(word - value) + 1;
+        const int shown = (int)(n < 64 ? n : 64);
+        const char *other, *q = p;
+        if (!track_known(word, n)) {
+            (void)snprintf(why, size, "byte %zu: \"%.*s\" is no known track type", place, shown,
+                           word);
+            return -1;
+        }
+        for (size_t m; (m = tenant_next_word(&q, &other)) > 0;) {
+            const bool same = m == n && memcmp(word, other, n) == 0;
+            if (!same && !is_all(word, n) && !is_all(other, m))
+                continue;
+            (void)snprintf(why, size, "byte %zu: \"%.*s\" %s", place, shown, word,
+                           same ? "stands there twice" : "beside another: ALL stands alone");
+            return -1;
+        }
     }
     return 0;
 }

@@ -17,6 +17,7 @@ int check_data_template(const char *value, char *why, size_t size);
 int check_output_protection(const char *value, char *why, size_t size);
 int check_allowed_cpc(const char *value, char *why, size_t size);
 int check_systems(const char *value, char *why, size_t size);
+int check_tracks(const char *value, char *why, size_t size);
 int check_fingerprints(const char *value, char *why, size_t size);
 int check_authorities(const char *value, char *why, size_t size);
 

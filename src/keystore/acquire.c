@@ -9,21 +9,35 @@
 #include "base/secret.h"
 #include "keystore/store.h"
 
-/* The configuration changed since the client was identified. */
-static const char STALE[] = "SK001";
+/* What a schema before RULES_KEPT has no room for stands at the end: the usage rules. */
+enum { RULES_KEPT = 10, PARAMS_BEFORE = 23 };
 
 static const Oid TYPES[] = {OID_INT8,       OID_INT4,        OID_INT4,        OID_TEXT,
                             OID_TEXT,       OID_TEXT,        OID_TEXT,        OID_UUID_ARRAY,
                             OID_TEXT_ARRAY, OID_BYTEA_ARRAY, OID_BYTEA_ARRAY, OID_INT4,
                             OID_UUID_ARRAY, OID_TEXT_ARRAY,  OID_TEXT_ARRAY,  OID_TEXT_ARRAY,
                             OID_TEXT_ARRAY, OID_TEXT_ARRAY,  OID_TEXT_ARRAY,  OID_INT4_ARRAY,
-                            OID_UUID_ARRAY, OID_BYTEA_ARRAY, OID_TEXT_ARRAY};
+                            OID_UUID_ARRAY, OID_BYTEA_ARRAY, OID_TEXT_ARRAY,  OID_UUID_ARRAY,
+                            OID_TEXT_ARRAY, OID_TEXT_ARRAY};
+
+#define ACQUIRE_SQL(created)                                                            \
+    "SELECT a.sealed, a.kek_version, a.explicit_iv, a.scheme, " created                 \
+    " FROM speke.acquire($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, " \
+    "$15, $16, $17, $18, $19, $20, $21, $22, $23) WITH ORDINALITY "                     \
+    "AS a (sealed, kek_version, explicit_iv, scheme, created, place) ORDER BY a.place"
+
+/* Each row whose key was made now has its rules kept, in the same transaction. */
 static const struct statement ACQUIRE = {
     .name = "acquire",
-    .sql = "SELECT sealed, kek_version, explicit_iv, scheme, created "
-           "FROM speke.acquire($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, "
-           "$14, $15, $16, $17, $18, $19, $20, $21, $22, $23)",
+    .sql = ACQUIRE_SQL("CASE WHEN a.created THEN "
+                       "speke.note_rules($3, $7, $8[a.place], $24, $25, $26) ELSE false END"),
     .param_count = sizeof TYPES / sizeof TYPES[0],
+    .types = TYPES,
+};
+static const struct statement ACQUIRE_BEFORE = {
+    .name = "acquire_before",
+    .sql = ACQUIRE_SQL("a.created"),
+    .param_count = PARAMS_BEFORE,
     .types = TYPES,
 };
 
@@ -167,6 +181,22 @@ static void put_recipients(struct params *p, const struct keystore_details *d)
     params_array_end(p);
 }
 
+static void put_rules(struct params *p, const struct keystore_details *d)
+{
+    params_array(p, OID_UUID, d->rule_count);
+    for (size_t i = 0; i < d->rule_count; i++)
+        params_item(p, d->rules[i].kid.bytes, UUID_BYTES);
+    params_array_end(p);
+    params_array(p, OID_TEXT, d->rule_count);
+    for (size_t i = 0; i < d->rule_count; i++)
+        params_item_text(p, d->rules[i].track_type);
+    params_array_end(p);
+    params_array(p, OID_TEXT, d->rule_count);
+    for (size_t i = 0; i < d->rule_count; i++)
+        params_item_text(p, d->rules[i].filters);
+    params_array_end(p);
+}
+
 static int put_params(const struct order *o, const struct candidates *c, struct failure *f)
 {
     struct params *p = &o->ks->params;
@@ -184,6 +214,8 @@ static int put_params(const struct order *o, const struct candidates *c, struct 
     params_uuids(p, o->details->systems, o->details->system_count);
     put_periods(p, o->details);
     put_recipients(p, o->details);
+    if (o->ks->schema >= RULES_KEPT)
+        put_rules(p, o->details);
     return 0;
 }
 
@@ -240,6 +272,7 @@ static int open_rows(const struct order *o, const PGresult *result, struct failu
  * identified again. */
 static int ask(const struct order *o, bool *stale, struct failure *f)
 {
+    const struct statement *statement = o->ks->schema >= RULES_KEPT ? &ACQUIRE : &ACQUIRE_BEFORE;
     struct candidates c = {0};
     PGresult *result = NULL;
     int status = candidates_make(&c, o->count, f);
@@ -248,8 +281,8 @@ static int ask(const struct order *o, bool *stale, struct failure *f)
     candidates_free(&c);
     if (status != 0)
         return -1;
-    if (connection_run(o->ks->connection, &ACQUIRE, &o->ks->params, &result, f) != 0) {
-        *stale = strcmp(connection_sqlstate(o->ks->connection), STALE) == 0;
+    if (connection_run(o->ks->connection, statement, &o->ks->params, &result, f) != 0) {
+        *stale = store_is_stale(o->ks);
         return store_denied(o->ks, f);
     }
     status = open_rows(o, result, f);
@@ -262,14 +295,9 @@ static int acquire(struct order *o, bool *stale, struct failure *f)
     const struct kek *kek;
     if (store_open(o->ks, f) != 0)
         return -1;
-    o->who = o->ks->who;
-    if (o->who == NULL) {
-        *stale = true;
-        return fail_unavailable(f, "database",
-                                "a new connection: the client is not known any more");
-    }
-    if (strcmp(o->who->user, o->request->remote_user) != 0)
-        return fail_internal(f, "keys asked for by another client than was identified");
+    if (store_who(o->ks, o->request, &o->who, stale, f) != 0 ||
+        store_via(o->ks, o->request->via, f) != 0)
+        return -1;
     if (store_kek(o->ks, o->who->kek_version, o->who->kek_check, &kek, f) != 0) {
         store_forget(o->ks); /* another KEK may have been made the active one */
         return -1;

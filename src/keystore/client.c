@@ -95,7 +95,7 @@ void keystore_forget_clients(struct keystore *ks)
 void store_forget(struct keystore *ks)
 {
     keystore_forget_clients(ks);
-    ks->schema_known = false;
+    ks->schema = 0;
 }
 
 static const struct identity *remembered(const struct keystore *ks, const char *user)
@@ -209,6 +209,25 @@ static int identify(struct keystore *ks, const char *user, struct failure *f)
     if (connection_run(ks->connection, &IDENTIFY, &ks->params, &result, f) != 0)
         return -1;
     return take_identity(ks, user, result, f);
+}
+
+int store_who(const struct keystore *ks, const struct keystore_request *request,
+              const struct identity **who, bool *stale, struct failure *f)
+{
+    *who = ks->who;
+    if (*who == NULL) {
+        *stale = true;
+        return fail_unavailable(f, "database",
+                                "a new connection: the client is not known any more");
+    }
+    if (strcmp((*who)->user, request->remote_user) != 0)
+        return fail_internal(f, "keys asked for by another client than was identified");
+    return 0;
+}
+
+bool store_is_stale(const struct keystore *ks)
+{
+    return strcmp(connection_sqlstate(ks->connection), "SK001") == 0;
 }
 
 int keystore_identify(struct keystore *ks, const struct keystore_request *request,

@@ -2,6 +2,7 @@
 #include "keystore/keystore.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,7 +60,8 @@ static int check_version(int32_t version, struct failure *f)
                             SCHEMA_OLDEST, SCHEMA_NEWEST);
 }
 
-static int read_state(const PGresult *result, struct active_kek *active, struct failure *f)
+static int read_state(const PGresult *result, struct active_kek *active, int32_t *schema,
+                      struct failure *f)
 {
     int32_t version = 0;
     if (PQntuples(result) != 1)
@@ -68,6 +70,7 @@ static int read_state(const PGresult *result, struct active_kek *active, struct 
         return fail_unavailable(f, "schema", "service_state: unexpected types");
     if (check_version(version, f) != 0)
         return -1;
+    *schema = version;
     active->version = 0;
     if (PQgetisnull(result, 0, 1))
         return 0;
@@ -80,13 +83,15 @@ static int read_state(const PGresult *result, struct active_kek *active, struct 
 int store_state(struct keystore *ks, struct active_kek *active, struct failure *f)
 {
     PGresult *result;
-    ks->schema_known = false;
+    int32_t schema = 0;
+    ks->schema = 0;
     params_clear(&ks->params);
     if (connection_run(ks->connection, &STATE, &ks->params, &result, f) != 0)
         return -1;
-    const int status = read_state(result, active, f);
+    const int status = read_state(result, active, &schema, f);
     PQclear(result);
-    ks->schema_known = status == 0;
+    if (status == 0)
+        ks->schema = schema;
     return status;
 }
 
@@ -96,9 +101,11 @@ int store_open(struct keystore *ks, struct failure *f)
     bool fresh;
     if (connection_open(ks->connection, &fresh, f) != 0)
         return -1;
-    if (fresh)
+    if (fresh) {
+        ks->via[0] = '\0';
         store_forget(ks); /* the database may have been restored from a backup meanwhile */
-    return ks->schema_known ? 0 : store_state(ks, &ignored, f);
+    }
+    return ks->schema > 0 ? 0 : store_state(ks, &ignored, f);
 }
 
 void store_put_who(struct params *p, const struct keystore_request *request)
@@ -111,6 +118,28 @@ void store_put_who(struct params *p, const struct keystore_request *request)
     params_readable_text(p, request->remote_user);
     params_text(p, address);
     params_readable_text(p, request->speke_version);
+}
+
+int store_via(struct keystore *ks, const char *via, struct failure *f)
+{
+    static const Oid types[] = {OID_TEXT};
+    static const struct statement set_via = {
+        .name = "set_via",
+        .sql = "SELECT pg_catalog.set_config('speke.via', $1, false)",
+        .param_count = 1,
+        .types = types,
+    };
+    PGresult *result;
+    const char *wanted = via != NULL ? via : "";
+    if (strcmp(ks->via, wanted) == 0)
+        return 0;
+    params_clear(&ks->params);
+    params_text(&ks->params, wanted);
+    if (connection_run(ks->connection, &set_via, &ks->params, &result, f) != 0)
+        return -1;
+    PQclear(result);
+    (void)snprintf(ks->via, sizeof ks->via, "%s", wanted);
+    return 0;
 }
 
 /* --- KEKs ----------------------------------------------------------------------------------- */

@@ -12,6 +12,7 @@
 
 enum { KEYSTORE_KEY_BYTES = 16, KEYSTORE_IV_BYTES = 16 };
 
+struct arena;
 struct failure;
 struct keystore;
 struct settings;
@@ -77,6 +78,13 @@ struct keystore_period {
     size_t kid_count;
 };
 
+/* A usage rule of a key: kept with a key that is made now. */
+struct keystore_rule {
+    struct uuid kid;
+    const char *track_type; /* NULL for none */
+    const char *filters;    /* CPIX elements; "" for none */
+};
+
 enum { KEYSTORE_FINGERPRINT_BYTES = 32 };
 
 /* Whose certificate the keys are encrypted for. */
@@ -86,12 +94,14 @@ struct keystore_recipient {
 };
 
 /* What goes into the database besides the keys: DRM systems and recipients into the audit row,
- * periods that the content did not have yet into a table of theirs. */
+ * periods that the content did not have yet and rules of new keys into tables of theirs. */
 struct keystore_details {
     const struct uuid *systems;
     size_t system_count;
     const struct keystore_period *periods;
     size_t period_count;
+    const struct keystore_rule *rules;
+    size_t rule_count;
     const struct keystore_recipient *recipients; /* none: the keys go out in the clear */
     size_t recipient_count;
 };
@@ -105,6 +115,32 @@ struct keystore_details {
 int keystore_acquire(struct keystore *ks, const struct keystore_request *request,
                      struct keystore_slot *slots, size_t count,
                      const struct keystore_details *details, bool *stale, struct failure *f);
+
+/* What is known of a content beside its keys. Texts are in the arena. */
+struct keystore_content {
+    struct keystore_content_key {
+        struct uuid kid;
+        const char *scheme;
+        const struct keystore_rule *rules;
+        size_t rule_count;
+    } * keys; /* in the order in which they were made */
+    size_t key_count;
+    struct keystore_period *periods; /* without KIDs: the links have them */
+    size_t period_count;
+    struct keystore_content_link {
+        struct uuid kid;
+        size_t period;
+    } * links; /* which key belongs to which period */
+    size_t link_count;
+};
+
+/* Looks up which keys a content of the client's tenant has that are neither revoked nor destroyed:
+ * all of them, or those of kids. Periods of one id are one, as it was named first. Gives no key and
+ * writes no audit row: keystore_acquire() does. Returns 0, or -1 as keystore_acquire() does, and
+ * 422 when there are more than most. */
+int keystore_content(struct keystore *ks, const struct keystore_request *request,
+                     const struct uuid *kids, size_t kid_count, size_t most, struct arena *arena,
+                     struct keystore_content *out, bool *stale, struct failure *f);
 
 /* Writes the audit row of a refusal: status and text are what the client is about to get, kids
  * (may be none) what it asked for. Returns 0, or -1 with 503 in f when it could not be written, in

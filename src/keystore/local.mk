@@ -6,6 +6,7 @@ src_keystore_libkeystore_a_SOURCES = \
 	src/keystore/client.c \
 	src/keystore/clock.c src/keystore/clock.h \
 	src/keystore/connection.c src/keystore/connection.h \
+	src/keystore/content.c \
 	src/keystore/denied.c \
 	src/keystore/health.c \
 	src/keystore/keyring.c src/keystore/keyring.h \

@@ -16,7 +16,7 @@ int keystore_refuse(struct keystore *ks, const struct keystore_request *request,
 {
     PGresult *result;
     bool known;
-    if (store_open(ks, f) != 0)
+    if (store_open(ks, f) != 0 || store_via(ks, request->via, f) != 0)
         return -1;
     params_clear(&ks->params);
     store_put_who(&ks->params, request);

@@ -35,7 +35,8 @@ struct keystore {
     struct keyring *keyring;
     struct sealer *sealer;
     struct params params; /* of the call at hand */
-    bool schema_known;    /* the schema of this connection has a version that will do */
+    char via[16];         /* the door that the connection's session knows; "" for SPEKE's */
+    int32_t schema; /* version of this connection's schema, one that will do; 0: not known yet */
     /* Clients that were identified under this generation of the configuration. */
     int64_t generation;
     struct identity identities[IDENTITIES_MAX];
@@ -56,6 +57,16 @@ int store_open(struct keystore *ks, struct failure *f);
 int store_state(struct keystore *ks, struct active_kek *active, struct failure *f);
 /* Forgets the clients and looks at the schema again before the next call. */
 void store_forget(struct keystore *ks);
+/* The client that was identified last, who must be the one that asks. Returns 0, or -1 with *stale
+ * set when a new connection has made the process forget. */
+int store_who(const struct keystore *ks, const struct keystore_request *request,
+              const struct identity **who, bool *stale, struct failure *f);
+/* Has the audit rows of what follows name the door that a request came by, NULL for SPEKE's. Costs
+ * a round trip when it was another before. */
+int store_via(struct keystore *ks, const char *via, struct failure *f);
+/* Whether the statement that failed said that the configuration changed since the client was
+ * identified (SK001). */
+bool store_is_stale(const struct keystore *ks);
 /* 403, as the client is told. */
 int store_unknown_client(const char *user, struct failure *f);
 /* Makes of the SQLSTATE with which a function of the schema refused what a client asked for the

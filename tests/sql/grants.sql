@@ -30,6 +30,7 @@ $$;
 CREATE ROLE t_nobody;
 SELECT set_eq('SELECT pg_temp.may_execute(''speke_service'')',
               ARRAY['service_state', 'identify', 'client_configuration', 'acquire', 'refuse',
+                    'note_rules', 'content_keys', 'content_periods',
                     'audit_seal'],
               'the service may execute its functions and no other');
 SELECT set_eq('SELECT pg_temp.may_execute(''speke_operator'')',
@@ -66,7 +67,7 @@ SELECT is_empty($$
 CREATE VIEW pg_temp.rights AS
     SELECT r.role, c.relname::text AS relation, p.privilege
       FROM unnest(ARRAY['speke_service', 'speke_operator', 'speke_auditor', 'speke_webauth',
-                        't_nobody']) AS r (role)
+                        'speke_licence', 't_nobody']) AS r (role)
      CROSS JOIN pg_class c
      CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES',
                              'TRIGGER']) AS p (privilege)
@@ -83,16 +84,19 @@ SELECT set_eq(format('SELECT relation, privilege FROM pg_temp.rights WHERE role 
                         ('v_schema_version', 'SELECT'), ('v_setting', 'SELECT'),
                         ('v_period', 'SELECT'), ('v_kek_use', 'SELECT'),
                         ('v_audit_event', 'SELECT'), ('v_audit_seal', 'SELECT'),
-                        ('v_audit_archive', 'SELECT') $$,
+                        ('v_audit_archive', 'SELECT'), ('v_licence', 'SELECT') $$,
               role || ' may read the views and nothing else')
   FROM unnest(ARRAY['speke_auditor', 'speke_operator']) AS role;
+SELECT set_eq('SELECT relation, privilege FROM pg_temp.rights WHERE role = ''speke_licence''',
+              $$ VALUES ('v_licence', 'SELECT') $$,
+              'speke_licence may read the schedule of keys and nothing else');
 SELECT set_eq('SELECT relation, privilege FROM pg_temp.rights WHERE role = ''speke_webauth''',
               $$ VALUES ('v_digest_user', 'SELECT') $$,
               'speke_webauth may read the Digest users and nothing else');
 SELECT is_empty($$
     SELECT role, c.oid::regclass FROM pg_class c,
            unnest(ARRAY['speke_service', 'speke_operator', 'speke_auditor', 'speke_webauth',
-                        't_nobody']) AS role
+                        'speke_licence', 't_nobody']) AS role
      WHERE relnamespace = 'speke'::regnamespace AND relkind = 'S'
        AND has_sequence_privilege(role, c.oid, 'USAGE, SELECT, UPDATE') $$,
     'nobody has a right on a sequence');

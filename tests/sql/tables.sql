@@ -10,8 +10,7 @@ SELECT set_eq($$ SELECT relname::text FROM pg_class
                     AND NOT relispartition $$,
               ARRAY['tenant', 'client', 'kek_version', 'content_key', 'audit_event', 'digest_user',
                     'config_generation', 'schema_version', 'tenant_setting', 'content_period',
-                    'audit_seal', 'audit_archive',
-                    'key_import'],
+                    'audit_seal', 'audit_archive', 'key_import', 'content_rule'],
               'the tables');
 
 -- Comments ----------------------------------------------------------------------------------------
