@@ -172,7 +172,8 @@ def test_slow_and_then_silent(servers):
     """The database takes its time to tell who asks and hangs when it is asked for keys: one limit
     holds for both."""
     site, clients = servers
-    site.ctl("tenant", "add", "another")  # so that the workers ask again who the client is
+    site.stop_responder()
+    site.start_responder()  # workers that know no client yet
     slow, silent = site.pg.connect(), site.pg.connect()
     for holder, table in ((slow, "tenant_setting"), (silent, "content_key")):
         holder.autocommit = False
