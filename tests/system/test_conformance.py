@@ -96,6 +96,8 @@ def table(tenant_site, web, restart_hook, tmp_path_factory):
         "--restart-hook", restart_hook, "--setting-hook", setting_hook(tenant_site),
         "--vector-hook", vector_hook(), "--override-namespace", OVERRIDE_NAMESPACE,
     ]  # fmt: skip
+    if web.kind == "lighttpd":
+        hooks.append("--empty-headers-dropped")
     schemas = [word for folder in SCHEMAS for word in ("--cpix-xsd", folder)]
     done = run(web, "--json", str(path), *hooks, *schemas)
     print(done.stdout)
@@ -111,9 +113,13 @@ def test_all_rules_are_in_the_table(table):
 
 
 @pytest.mark.parametrize("name", [*RULES, *map(os.path.basename, SCHEMAS)])
-def test_rule(table, name):
-    """Each by its number; nothing of it left out."""
+def test_rule(table, web, name):
+    """Each by its number; nothing of it left out but what lighttpd keeps from the service."""
     one = table[name]
+    if name == "R6" and web.kind == "lighttpd":
+        assert [left["check"] for left in one.pop("not_measured")] == ["empty"]
+        assert one["result"] == "in part" and not one["failed"], json.dumps(one, indent=1)
+        return
     if name == "R72" and one["result"] == "not measured":
         pytest.skip("the key URL is not served by this program yet")
     assert not one["failed"], json.dumps(one["failed"], indent=1)
@@ -161,6 +167,8 @@ def test_documented_table():
         (CATALOGUE[number].name, CATALOGUE[number].says) for number in sorted(CATALOGUE)
     ]
     for name, _, *results in rows:
-        for result in results:
+        for server, result in zip(("lighttpd", "apache"), results):
             expected = "not measured" if name == "R72" else "pass"
+            if (name, server) == ("R6", "lighttpd"):
+                expected = "in part"
             assert result.startswith(expected), f"{name}: {result}"
