@@ -94,19 +94,10 @@ static void compare(const struct cpix_document *a, const struct cpix_document *b
               a->version == SPEKE_V1 ? b->id : b->content_id);
 }
 
-/* Twice the limits, as namespaces are declared where they are used and not once for all. */
-static struct cpix_limits wide_limits(void)
-{
-    struct cpix_limits limits = CPIX_DEFAULT_LIMITS;
-    limits.attributes *= 4;
-    limits.markup *= 8;
-    return limits;
-}
-
 static void write_and_read(struct cpix_document *doc, enum speke_version version,
                            struct arena *arena)
 {
-    const struct cpix_limits limits = wide_limits();
+    const struct cpix_limits limits = fuzz_wide_limits();
     struct cpix_document again = {0};
     struct failure f = {0};
     struct buf first, second;

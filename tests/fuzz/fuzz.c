@@ -36,6 +36,14 @@ const char *fuzz_file(const void *data, size_t size)
     return path;
 }
 
+struct cpix_limits fuzz_wide_limits(void)
+{
+    struct cpix_limits limits = CPIX_DEFAULT_LIMITS;
+    limits.attributes *= 4;
+    limits.markup *= 8;
+    return limits;
+}
+
 void fuzz_setup(void)
 {
     enum { HEAP = 1 << 20, SMALLEST_PIECE = 16 };

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cpix/cpix.h"
+
 /* What must hold whatever the input is. A sanitizer's report and an abort are findings alike. */
 #define MUST(condition)                                                                          \
     do {                                                                                         \
@@ -27,6 +29,10 @@ char *fuzz_text(const uint8_t *data, size_t size);
 
 /* Path of a file in memory, of mode 0600, that holds these bytes until the next call. */
 const char *fuzz_file(const void *data, size_t size);
+
+/* Limits for reading what was written: namespaces are declared where they are used there, and not
+ * once for all. */
+struct cpix_limits fuzz_wide_limits(void);
 
 /* What a program does before it reads documents and keeps keys, once; not the ban on core dumps and
  * tracing, without which the leak checker could not work. */

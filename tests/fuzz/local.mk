@@ -7,6 +7,7 @@ fuzz_targets = \
 	tests/fuzz/fuzz-document \
 	tests/fuzz/fuzz-fcgi \
 	tests/fuzz/fuzz-keyring \
+	tests/fuzz/fuzz-open \
 	tests/fuzz/fuzz-pssh \
 	tests/fuzz/fuzz-request \
 	tests/fuzz/fuzz-settings \
@@ -37,6 +38,8 @@ fuzz: fuzz-programs
 fuzz_flags = $(AM_LDFLAGS) $(FUZZ_LINK)
 fuzz_small_libs = src/cpix/libcpix.a src/base/libbase.a $(LIBXML2_LIBS) $(OPENSSL_LIBS)
 fuzz_exchange_libs = src/exchange/libexchange.a src/drm/libdrm.a $(fuzz_small_libs) $(FCGI_LIBS)
+fuzz_ctl_libs = src/ctl/libctl.a src/exchange/libexchange.a src/keystore/libkeystore.a \
+	src/drm/libdrm.a $(fuzz_small_libs) $(LIBPQ_LIBS) $(LIBCURL_LIBS) $(JANSSON_LIBS)
 # The responder without what listens and keeps workers.
 fuzz_responder = \
 	tests/fuzz/answer_check.c tests/fuzz/answer_check.h tests/fuzz/memory_keystore.c \
@@ -96,8 +99,12 @@ tests_fuzz_fuzz_uuid_LDADD = $(fuzz_small_libs)
 tests_fuzz_fuzz_show_SOURCES = tests/fuzz/show.c $(fuzz_common) $(fuzz_main)
 tests_fuzz_fuzz_show_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/fuzz -DFUZZ_TARGET='"show"'
 tests_fuzz_fuzz_show_LDFLAGS = $(fuzz_flags)
-tests_fuzz_fuzz_show_LDADD = src/ctl/libctl.a src/exchange/libexchange.a src/keystore/libkeystore.a \
-	src/drm/libdrm.a $(fuzz_small_libs) $(LIBPQ_LIBS) $(LIBCURL_LIBS) $(JANSSON_LIBS)
+tests_fuzz_fuzz_show_LDADD = $(fuzz_ctl_libs)
+
+tests_fuzz_fuzz_open_SOURCES = tests/fuzz/open.c tests/fuzz/open_recipient.h $(fuzz_common) $(fuzz_main)
+tests_fuzz_fuzz_open_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/fuzz -DFUZZ_TARGET='"open"'
+tests_fuzz_fuzz_open_LDFLAGS = $(fuzz_flags)
+tests_fuzz_fuzz_open_LDADD = $(fuzz_ctl_libs)
 
 tests_fuzz_fuzz_tenant_SOURCES = tests/fuzz/tenant.c $(fuzz_common) $(fuzz_main)
 tests_fuzz_fuzz_tenant_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/fuzz -DFUZZ_TARGET='"tenant"'
