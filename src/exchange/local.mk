@@ -6,6 +6,7 @@ src_exchange_libexchange_a_SOURCES = \
 	src/exchange/fetch.c src/exchange/fetch.h \
 	src/exchange/fetch_document.c src/exchange/fetch_document.h \
 	src/exchange/override.c src/exchange/override.h \
+	src/exchange/pattern.c src/exchange/pattern.h \
 	src/exchange/policy.c src/exchange/policy.h \
 	src/exchange/run.c src/exchange/run.h \
 	src/exchange/signal.c src/exchange/signal.h \

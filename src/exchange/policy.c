@@ -10,6 +10,7 @@
 #include "base/failure.h"
 #include "base/trim.h"
 #include "cpix/cpix.h"
+#include "exchange/pattern.h"
 #include "exchange/tenant.h"
 
 /* 1920x1080. What has more pixels is UHD, as the contracts that SPEKE publishes have it. */
@@ -109,10 +110,23 @@ static void judge_contract(struct telling *t, const struct tenant_config *config
         judge_rule(t, config, &doc->rules[i], i + 1);
 }
 
+static void judge_content_id(struct telling *t, const struct tenant_config *config,
+                             const struct cpix_document *doc, enum speke_version version)
+{
+    const char *given = version == SPEKE_V1 ? doc->id : doc->content_id;
+    if (config->content_ids == NULL || given == NULL ||
+        pattern_list_fits(config->content_ids, given))
+        return;
+    tell(t, "policy", doc->line, "Content id not served",
+         "CPIX@%s (content_ids: none of the tenant's patterns fits it)",
+         version == SPEKE_V1 ? "id" : "contentId");
+}
+
 size_t policy_check(const struct tenant_config *config, const struct cpix_document *doc,
                     enum speke_version version, cpix_fault_sink sink, void *context)
 {
     struct telling t = {.sink = sink, .context = context};
+    judge_content_id(&t, config, doc, version);
     if (version != SPEKE_V1)
         judge_contract(&t, config, doc);
     if (config->delivery == TENANT_DELIVERY_REQUIRED && doc->delivery_list.occurrences == 0)

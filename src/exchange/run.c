@@ -197,7 +197,8 @@ static bool is_outdated(struct run *r, struct failure *f)
     struct failure other = {0};
     if (r->stale)
         return true;
-    if (r->generation == 0 || f->status == 503 || f->status == 403)
+    /* What the store says of keys and clients, it says of the configuration of now. */
+    if (r->generation == 0 || f->status == 503 || f->status == 403 || f->status == 429)
         return false;
     keystore_forget_clients(r->x->keystore);
     if (keystore_identify(r->x->keystore, &who, &client, &other) == 0)
@@ -237,7 +238,8 @@ int run_refuse(struct run *r, struct failure *f)
     }
     const struct keystore_request who = run_identity(r, refused_content_id(r));
     struct failure other = {0};
-    if (keystore_refuse(r->x->keystore, &who, f->status, f->text, kids, count, &other) != 0)
+    if (keystore_refuse(r->x->keystore, &who, f->status, f->text, kids, count, &other) != 0 &&
+        !(f->status == 403 && other.status == 403)) /* the first one says why */
         *f = other;
     return -1;
 }

@@ -53,7 +53,11 @@ struct tenant_config {
     const char *fetch_systems_text;
     struct uuid *fetch_systems;
     size_t fetch_system_count;
-    long max_keys; /* 0: as many as the service takes */
+    const char *content_ids; /* patterns of the content ids that are served; NULL: all */
+    long max_keys;           /* 0: as many as the service takes */
+    /* Kept by the database, which reads them from the same settings (migration 5). */
+    bool read_only;
+    long keys_per_minute, new_keys_per_minute, keys_total;
     bool refuse_all, refuse_audio_with_uhd, refuse_mixed_uhd;
     bool strict_cardinality, allow_unsupported_filters;
     bool kid_override;

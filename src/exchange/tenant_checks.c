@@ -12,6 +12,7 @@
 #include "cpix/fragment.h"
 #include "drm/template.h"
 #include "drm/text.h"
+#include "exchange/pattern.h"
 #include "exchange/tenant_lists.h"
 #include "exchange/tenant_options.h"
 #include "exchange/track.h"
@@ -148,6 +149,20 @@ int check_systems(const char *value, char *why, size_t size)
             continue;
         (void)snprintf(why, size, "byte %zu: \"%.*s\" is neither a known system nor a UUID",
                        (size_t)(word - value) + 1, (int)(n < 64 ? n : 64), word);
+        return -1;
+    }
+    return 0;
+}
+
+int check_patterns(const char *value, char *why, size_t size)
+{
+    const char *p = value, *word;
+    size_t n;
+    while ((n = tenant_next_word(&p, &word)) > 0) {
+        if (pattern_ok(word, n))
+            continue;
+        (void)snprintf(why, size, "byte %zu: \\ stands before *, ? or \\ alone",
+                       (size_t)(word - value) + 1);
         return -1;
     }
     return 0;

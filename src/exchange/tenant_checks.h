@@ -16,6 +16,7 @@ int check_xml_template(const char *value, char *why, size_t size);
 int check_data_template(const char *value, char *why, size_t size);
 int check_output_protection(const char *value, char *why, size_t size);
 int check_allowed_cpc(const char *value, char *why, size_t size);
+int check_patterns(const char *value, char *why, size_t size); /* see pattern.h */
 int check_systems(const char *value, char *why, size_t size);
 int check_tracks(const char *value, char *why, size_t size);
 int check_fingerprints(const char *value, char *why, size_t size);

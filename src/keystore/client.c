@@ -207,7 +207,7 @@ static int identify(struct keystore *ks, const char *user, struct failure *f)
     params_clear(&ks->params);
     params_text(&ks->params, user);
     if (connection_run(ks->connection, &IDENTIFY, &ks->params, &result, f) != 0)
-        return -1;
+        return store_denied(ks, f);
     return take_identity(ks, user, result, f);
 }
 

@@ -52,7 +52,8 @@ struct keystore_client {
 
 /* Finds out who asks; from memory as long as the process knows of no newer configuration. Returns
  * 0 with *client, which is valid until the next call to the key store, or -1: 403 for an unknown or
- * disabled client, 503 (word "database", "schema" or "sealed") when the store is away. */
+ * disabled client or one whose time is not now, 503 (word "database", "schema" or "sealed") when
+ * the store is away. */
 int keystore_identify(struct keystore *ks, const struct keystore_request *request,
                       const struct keystore_client **client, struct failure *f);
 /* Has the next keystore_identify() ask the database. */
@@ -109,9 +110,11 @@ struct keystore_details {
 /* Gets or creates the keys of all slots and writes the audit row of their release, in one
  * transaction and one round trip, for the client of the last keystore_identify(). KIDs must differ.
  * Returns 0 with every slot filled, or -1: 503 (word "database", "schema" or "sealed") when the
- * store is away, 500 for a row that does not open, 403 when a key is revoked or destroyed. *stale
- * is set when the failure is that the configuration changed since keystore_identify() (what it told
- * may be wrong then): identify and try again, once. After a failure no slot holds a key. */
+ * store is away, 500 for a row that does not open, 403 when a key is revoked or destroyed, when one
+ * is missing that may not be made, or when the client may not ask from its address, 429 with
+ * retry_after when a quota is used up. *stale is set when the failure is that the configuration
+ * changed since keystore_identify() (what it told may be wrong then): identify and try again, once.
+ * After a failure no slot holds a key. */
 int keystore_acquire(struct keystore *ks, const struct keystore_request *request,
                      struct keystore_slot *slots, size_t count,
                      const struct keystore_details *details, bool *stale, struct failure *f);
@@ -144,7 +147,8 @@ int keystore_content(struct keystore *ks, const struct keystore_request *request
 
 /* Writes the audit row of a refusal: status and text are what the client is about to get, kids
  * (may be none) what it asked for. Returns 0, or -1 with 503 in f when it could not be written, in
- * which case the client gets that instead; an unknown client gives -1 with 403. */
+ * which case the client gets that instead; a client that is unknown or disabled, or not allowed now
+ * or from its address, gives -1 with 403. */
 int keystore_refuse(struct keystore *ks, const struct keystore_request *request, int status,
                     const char *text, const struct uuid *kids, size_t count, struct failure *f);
 

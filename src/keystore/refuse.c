@@ -11,6 +11,16 @@ static const struct statement REFUSE = {
     .types = TYPES,
 };
 
+static int unwelcome(const struct keystore_request *request, struct failure *f)
+{
+    const char *user = request->remote_user, *address = request->remote_addr;
+    (void)fail(f, 403, "Forbidden");
+    return fail_because(f,
+                        "client \"%s\" is unknown or disabled, or not allowed now or from "
+                        "address \"%s\"",
+                        user != NULL ? user : "", address != NULL ? address : "");
+}
+
 int keystore_refuse(struct keystore *ks, const struct keystore_request *request, int status,
                     const char *text, const struct uuid *kids, size_t count, struct failure *f)
 {
@@ -30,7 +40,7 @@ int keystore_refuse(struct keystore *ks, const struct keystore_request *request,
     if (PQntuples(result) != 1 || result_bool(result, 0, 0, &known) != 0)
         outcome = fail_unavailable(f, "schema", "refuse: unexpected types");
     else if (!known)
-        outcome = store_unknown_client(request->remote_user, f);
+        outcome = unwelcome(request, f);
     PQclear(result);
     return outcome;
 }

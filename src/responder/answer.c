@@ -18,6 +18,7 @@ static const struct {
     {413, "Content Too Large"},
     {414, "URI Too Long"},
     {422, "Unprocessable Content"},
+    {429, "Too Many Requests"},
     {500, "Internal Server Error"},
     {503, "Service Unavailable"},
 };

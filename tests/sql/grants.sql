@@ -34,7 +34,7 @@ SELECT set_eq('SELECT pg_temp.may_execute(''speke_service'')',
                     'audit_seal'],
               'the service may execute its functions and no other');
 SELECT set_eq('SELECT pg_temp.may_execute(''speke_operator'')',
-              ARRAY['tenant_add', 'client_add', 'client_set_enabled', 'kek_register',
+              ARRAY['tenant_add', 'client_add', 'client_set', 'client_set_enabled', 'kek_register',
                     'webauth_set', 'webauth_remove', 'setting_set', 'setting_unset',
                     'audit_partition_create', 'audit_seal', 'audit_archive_record',
                     'kek_add', 'kek_activate', 'kek_retire', 'kek_destroy', 'rewrap_batch',
@@ -79,7 +79,7 @@ SELECT is_empty('SELECT * FROM pg_temp.rights WHERE role = ''speke_service''',
                 'the service has no right on any table or view');
 SELECT is_empty('SELECT * FROM pg_temp.rights WHERE role = ''t_nobody''', 'nor has anybody else');
 SELECT set_eq(format('SELECT relation, privilege FROM pg_temp.rights WHERE role = %L', role),
-              $$ VALUES ('v_tenant', 'SELECT'), ('v_client', 'SELECT'), ('v_kek', 'SELECT'),
+              $$ VALUES ('v_tenant', 'SELECT'), ('v_limit', 'SELECT'), ('v_client', 'SELECT'), ('v_kek', 'SELECT'),
                         ('v_key', 'SELECT'), ('v_audit', 'SELECT'), ('v_release', 'SELECT'),
                         ('v_schema_version', 'SELECT'), ('v_setting', 'SELECT'),
                         ('v_period', 'SELECT'), ('v_kek_use', 'SELECT'),
@@ -120,7 +120,7 @@ SET LOCAL ROLE speke_service;
 SELECT throws_ok('SELECT * FROM speke.' || relation, '42501', NULL, 'the service cannot read ' || relation)
   FROM unnest(ARRAY['content_key', 'client', 'tenant', 'kek_version', 'audit_event', 'digest_user',
                     'v_key', 'v_audit', 'client_in_force', 'tenant_setting', 'content_period',
-                    'v_setting', 'v_period']) AS relation;
+                    'v_setting', 'v_period', 'tenant_limit', 'v_limit']) AS relation;
 SELECT throws_ok('INSERT INTO speke.audit_event (event) VALUES (''admin'')', '42501', NULL,
                  'nor write an audit row of its own');
 SELECT throws_ok('SELECT speke.insert_missing(1, 1, '''', '''', ''{}'', ''{}'', ''{}'', ''{}'', 1)',
@@ -136,6 +136,10 @@ SELECT throws_ok('SELECT speke.setting_set(''x'', NULL, ''x'', ''x'')', '42501',
                  'nor change a setting');
 SELECT throws_ok('SELECT speke.note_periods(1, 1, '''', '''', ''{}'', ''{}'', ''{}'', ''{}'', ''{}'', ''{}'', ''{}'', ''{}'')',
                  '42501', NULL, 'nor name a period without keys');
+SELECT throws_ok('SELECT speke.client_set(''x'', ''{"fetch_only": false}'')', '42501', NULL,
+                 'nor lift what restricts a client');
+SELECT throws_ok('SELECT speke.admit(1, '''', ''{}'', true, false)', '42501', NULL,
+                 'nor use up a quota');
 SELECT lives_ok('SELECT * FROM speke.service_state()', 'it may ask for the state');
 RESET ROLE;
 

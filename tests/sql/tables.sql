@@ -8,7 +8,7 @@ SELECT * FROM no_plan();
 SELECT set_eq($$ SELECT relname::text FROM pg_class
                   WHERE relnamespace = 'speke'::regnamespace AND relkind IN ('r', 'p')
                     AND NOT relispartition $$,
-              ARRAY['tenant', 'client', 'kek_version', 'content_key', 'audit_event', 'digest_user',
+              ARRAY['tenant', 'tenant_limit', 'client', 'kek_version', 'content_key', 'audit_event', 'digest_user',
                     'config_generation', 'schema_version', 'tenant_setting', 'content_period',
                     'audit_seal', 'audit_archive', 'key_import', 'content_rule'],
               'the tables');

@@ -4,6 +4,7 @@ keystore_tests = \
 	tests/unit/test_keystore_client \
 	tests/unit/test_keystore_kek \
 	tests/unit/test_keystore_keyring \
+	tests/unit/test_keystore_limits \
 	tests/unit/test_keystore_outage \
 	tests/unit/test_keystore_seal \
 	tests/unit/test_keystore_upgrade \
@@ -35,6 +36,10 @@ tests_unit_test_keystore_kek_LDADD = $(keystore_test_libraries)
 tests_unit_test_keystore_keyring_SOURCES = tests/unit/test_keystore_keyring.c
 tests_unit_test_keystore_keyring_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_keystore_keyring_LDADD = $(keystore_test_libraries)
+
+tests_unit_test_keystore_limits_SOURCES = tests/unit/test_keystore_limits.c $(keystore_fixture)
+tests_unit_test_keystore_limits_CPPFLAGS = $(keystore_fixture_cppflags)
+tests_unit_test_keystore_limits_LDADD = $(keystore_test_libraries)
 
 tests_unit_test_keystore_outage_SOURCES = tests/unit/test_keystore_outage.c $(keystore_fixture)
 tests_unit_test_keystore_outage_CPPFLAGS = $(keystore_fixture_cppflags)

@@ -6,8 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 
 #include "cpix_fixture.h"
+#include "exchange/pattern.h"
 #include "exchange/policy.h"
 #include "exchange/tenant.h"
 #include "keystore/keystore.h"
@@ -49,6 +51,9 @@ static const struct row {
     {"refuse_mixed_uhd", "on", ONE_FILTER("<cpix:VideoFilter maxPixels=\"2073600\"/>"), NULL},
     {"refuse_mixed_uhd", "on", ONE_FILTER("<cpix:VideoFilter minPixels=\"2073601\"/>"), NULL},
     {"refuse_mixed_uhd", "on", ONE_FILTER("<cpix:VideoFilter minPixels=\"2073600\"/>"), E9},
+    {"content_ids", "movie-*", {{0}}, NULL},
+    {"content_ids", "live-*, movie-7781", {{0}}, NULL},
+    {"content_ids", "live-* movie-778", {{0}}, "Content id not served"},
     {"delivery", "optional", {{0}}, NULL},
     {"delivery", "required", {{0}}, "Content key encryption required: missing DeliveryDataList"},
     {"delivery",
@@ -99,6 +104,79 @@ static void each_policy_refuses_what_it_names(void **state)
         }
         tenant_config_free(&config);
     }
+}
+
+static void patterns_fit_as_a_whole(void **state)
+{
+    static const struct {
+        const char *pattern, *text;
+        bool fits;
+    } CASES[] = {
+        {"a", "a", true},
+        {"a", "A", false},
+        {"a", "ab", false},
+        {"ab", "a", false},
+        {"a", "", false},
+        {"*", "", true},
+        {"*", "anything at all", true},
+        {"a*", "a", true},
+        {"a*", "ba", false},
+        {"*a", "ba", true},
+        {"*a", "ab", false},
+        {"*a*", "bab", true},
+        {"*a*", "bcb", false},
+        {"a*b*c", "abc", true},
+        {"a*b*c", "a--b--b-c", true},
+        {"a*b*c", "a--b--b-cd", false},
+        {"*ab*ab", "ab", false},
+        {"*ab*ab", "xabab", true},
+        {"**", "x", true},
+        {"?", "", false},
+        {"?", "x", true},
+        {"?", "xy", false},
+        {"??", "\xc3\xa9\xf0\x9f\x94\x91", true},
+        {"?", "\xc3\xa9", true},
+        {"?", "\xc3\xa9\xc3\xa9", false},
+        {"*?", "", false},
+        {"*?\xc3\xa9", "x\xc3\xa9\xc3\xa9", true},
+        {"\\*", "*", true},
+        {"\\*", "x", false},
+        {"\\?\\\\", "?\\", true},
+        {"[ab]", "a", false},
+        {"[ab]", "[ab]", true},
+        {"a.c", "abc", false},
+        {"^a$", "a", false},
+        {"a?c", "a c", true},
+        {"%_", "ab", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(CASES); i++) {
+        print_message("  %s: %s\n", CASES[i].pattern, CASES[i].text);
+        assert_true(pattern_ok(CASES[i].pattern, strlen(CASES[i].pattern)));
+        assert_int_equal(pattern_fits(CASES[i].pattern, strlen(CASES[i].pattern), CASES[i].text),
+                         CASES[i].fits);
+    }
+    assert_false(pattern_ok("a\\", 2));
+    assert_false(pattern_ok("\\d", 2));
+}
+
+/* What takes regular expressions a lifetime. */
+static void patterns_take_no_time_to_speak_of(void **state)
+{
+    char pattern[2048], text[4096 + 1];
+    const clock_t start = clock();
+    (void)state;
+    for (size_t i = 0; i < sizeof pattern; i++)
+        pattern[i] = i % 2 == 0 ? '*' : 'a';
+    memset(text, 'a', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    assert_true(pattern_fits(pattern, sizeof pattern, text));
+    text[sizeof text - 2] = 'b';
+    assert_false(pattern_fits(pattern, sizeof pattern, text));
+    memset(pattern, 'a', sizeof pattern);
+    pattern[0] = '*';
+    assert_false(pattern_fits(pattern, sizeof pattern, text));
+    assert_true((double)(clock() - start) / CLOCKS_PER_SEC < 1);
 }
 
 /* SPEKE v1 looks at nothing in usage rules but their periods. */
@@ -170,6 +248,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(each_policy_refuses_what_it_names),
+        cmocka_unit_test(patterns_fit_as_a_whole),
+        cmocka_unit_test(patterns_take_no_time_to_speak_of),
         TEST(v1_has_no_contract),
         TEST(all_that_is_refused_is_told),
         cmocka_unit_test(versions_are_served_as_the_tenant_has_them),
