@@ -214,9 +214,16 @@ static int run_enable(struct ctl *ctl, const struct ctl_arguments *args)
 static int run_list(struct ctl *ctl, const struct ctl_arguments *args)
 {
     static const struct column COLUMNS[] = {
-        {"name", "CLIENT", true, 0},         {"tenant", "TENANT", true, 0},
-        {"enabled", "ENABLED", false, 0},    {"in_force", "MAY ASK", false, 0},
-        {"created_at", "CREATED", false, 0}, {"disabled_at", "DISABLED", false, 0},
+        {"name", "CLIENT", true, 0},
+        {"tenant", "TENANT", true, 0},
+        {"enabled", "ENABLED", false, 0},
+        {"in_force", "MAY ASK", false, 0},
+        {"created_at", "CREATED", false, 0},
+        {"disabled_at", "DISABLED", false, 0},
+        {"fetch_only", "FETCH ONLY", false, 0},
+        {"valid_from", "FROM", false, 0},
+        {"valid_until", "UNTIL", false, 0},
+        {"addresses", "ADDRESSES", true, 0},
     };
     const char *const parameters[] = {option_value(args, "tenant")};
     int code;
@@ -227,7 +234,10 @@ static int run_list(struct ctl *ctl, const struct ctl_arguments *args)
         db, &code,
         "SELECT client_id, name, tenant, enabled, in_force, "
         "to_char(created_at AT TIME ZONE 'UTC', '" CTL_TIME "') AS created_at, "
-        "to_char(disabled_at AT TIME ZONE 'UTC', '" CTL_TIME "') AS disabled_at "
+        "to_char(disabled_at AT TIME ZONE 'UTC', '" CTL_TIME "') AS disabled_at, fetch_only, "
+        "to_char(valid_from AT TIME ZONE 'UTC', '" CTL_TIME "') AS valid_from, "
+        "to_char(valid_until AT TIME ZONE 'UTC', '" CTL_TIME "') AS valid_until, "
+        "addresses::text[] AS addresses "
         "FROM speke.v_client WHERE $1::text IS NULL OR tenant = $1 ORDER BY tenant, name",
         1, parameters);
     PQfinish(db);

@@ -10,7 +10,7 @@ extern const struct ctl_command kek_create_command, kek_list_command, kek_activa
     kek_retire_command, kek_destroy_command, kek_rewrap_command;
 extern const struct ctl_command tenant_add_command, tenant_list_command;
 extern const struct ctl_command client_add_command, client_list_command, client_passwd_command,
-    client_disable_command, client_enable_command;
+    client_set_command, client_disable_command, client_enable_command;
 extern const struct ctl_command key_list_command, key_show_command, key_revoke_command,
     key_restore_command, key_destroy_command, key_retain_command, key_import_command;
 extern const struct ctl_command audit_tail_command;

@@ -7,6 +7,7 @@ src_ctl_libctl_a_SOURCES = \
 	src/ctl/answer.c \
 	src/ctl/audit.c \
 	src/ctl/client.c \
+	src/ctl/client_set.c \
 	src/ctl/commands.h \
 	src/ctl/config.c \
 	src/ctl/ctl.c src/ctl/ctl.h \

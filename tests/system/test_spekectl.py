@@ -298,6 +298,41 @@ def ha1(hash_function, user, realm="speke", password=PASSWORD):
     return hash_function(f"{user}:{realm}:{password}".encode()).hexdigest()
 
 
+def test_clients_are_restricted(ctl):
+    ctl("client", "add", "c", "--tenant", "demo")
+    before = ctl.json("client", "list")[0]
+    names = ("addresses", "fetch_only", "valid_from", "valid_until", "in_force")
+    assert [before[name] for name in names] == [None, False, None, None, True]
+    done = ctl.json(
+        "client", "set", "c", "--address", "192.0.2.0/24", "--address", "2001:db8::1", "--fetch-only",
+        "--until", "2999-12-31T23:00+01", user="operator_login",
+    )  # fmt: skip
+    assert done["client"] == "c" and set(done["set"]) == {"addresses", "fetch_only", "valid_until"}
+    row = ctl.json("client", "list", user="auditor_login")[0]
+    assert [row[name] for name in names] == [
+        ["192.0.2.0/24", "2001:db8::1/128"], True, None, "2999-12-31T22:00:00Z", True
+    ]  # fmt: skip
+    assert "192.0.2.0/24" in ctl("client", "list").stdout
+    ctl("client", "set", "c", "--address", "any", "--create", "--until", "2001-01-01")
+    row = ctl.json("client", "list")[0]
+    assert [row[name] for name in names] == [None, False, None, "2001-01-01T00:00:00Z", False]
+    ctl("client", "set", "c", "--until", "never")
+    assert ctl.json("client", "list")[0] == before, "everything is lifted"
+    for bad, code, part in (
+        (("none", "--fetch-only"), FAILED, "no client"),
+        (("c",), USAGE, "at least one option"),
+        (("c", "--fetch-only", "--create"), USAGE, "--create"),
+        (("c", "--address", "any", "--address", "192.0.2.1"), USAGE, "any"),
+        (("c", "--address", "192.0.2.1/24"), FAILED, "cidr"),
+        (("c", "--until", "tomorrow-ish"), FAILED, "timestamp"),
+        (("c", "--from", "2030-01-01", "--until", "2029-01-01"), FAILED, "client_validity"),
+        (("c", "--address", "\udcff"), USAGE, "UTF-8"),
+    ):
+        done = ctl("client", "set", *bad, code=code)
+        assert part in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    assert ctl.json("client", "list")[0] == before, "what failed changed nothing"
+
+
 def test_tenants_and_clients_are_listed(ctl):
     ctl("tenant", "add", "second", user="operator_login")
     ctl("client", "add", "cert-client", "--tenant", "second", user="operator_login")
