@@ -15,6 +15,8 @@ enum { SETTING_TEXT_SIZE = 1024 };
 struct settings {
     char database[SETTING_TEXT_SIZE];
     char kek_file[SETTING_TEXT_SIZE];
+    char kek_command[SETTING_TEXT_SIZE];
+    char pkcs11_uri[SETTING_TEXT_SIZE];
     char log[SETTING_TEXT_SIZE];
     char log_level[SETTING_TEXT_SIZE];
     char user_agent[SETTING_TEXT_SIZE];

@@ -7,7 +7,8 @@
 
 extern const struct ctl_command db_init_command, db_status_command;
 extern const struct ctl_command kek_create_command, kek_list_command, kek_activate_command,
-    kek_retire_command, kek_destroy_command, kek_rewrap_command;
+    kek_retire_command, kek_destroy_command, kek_rewrap_command, kek_escrow_command,
+    kek_recover_command;
 extern const struct ctl_command tenant_add_command, tenant_list_command;
 extern const struct ctl_command client_add_command, client_list_command, client_passwd_command,
     client_set_command, client_disable_command, client_enable_command;

@@ -17,8 +17,9 @@
 #include "ctl/kek.h"
 #include "ctl/output.h"
 #include "keystore/keyring.h"
+#include "keystore/token.h"
 
-enum { TEXT_SIZE = KEYRING_FILE_MAX + 1, BASE64_SIZE = 48 };
+enum { TEXT_SIZE = KEYRING_FILE_MAX + 1 };
 
 static const char FILE_HEAD[] =
     "# Key-encryption keys of speke-fcgi: version, then base64 of 32 bytes.\n"
@@ -36,12 +37,12 @@ const char *kek_in_file(struct keyring *ring, long version, const char *check_he
     return strcmp(hex, check_hex) == 0 ? "yes" : "another key of that number";
 }
 
-struct keyring *kek_open_ring(const char *path)
+struct keyring *kek_open_ring(const struct settings *settings, const char *path)
 {
     struct stat st;
-    struct keyring *ring = keyring_new(path);
-    const bool switched = geteuid() == 0 && stat(path, &st) == 0 && st.st_uid != 0 &&
-                          seteuid(st.st_uid) == 0;
+    struct keyring *ring = keyring_of(settings, path);
+    const bool switched = path != NULL && geteuid() == 0 && stat(path, &st) == 0 &&
+                          st.st_uid != 0 && seteuid(st.st_uid) == 0;
     if (ring != NULL)
         (void)keyring_find(ring, 1); /* reads the file */
     if (switched && seteuid(0) != 0) {
@@ -54,7 +55,9 @@ struct keyring *kek_open_ring(const char *path)
 /* --- create --------------------------------------------------------------------------------- */
 
 struct creation {
+    const struct settings *settings;
     const char *path;
+    bool wrapped;         /* by the token of pkcs11_uri */
     bool inactive;        /* it is to be registered alone */
     long version;         /* of the new KEK */
     long active, highest; /* in the database; 0 for none */
@@ -121,7 +124,7 @@ static int look_and_choose(struct creation *c, const char *given)
 {
     struct keyring *ring = NULL;
     if (c->update.old >= 0) {
-        ring = kek_open_ring(c->path);
+        ring = kek_open_ring(c->settings, c->path);
         if (ring == NULL)
             return ctl_fail_memory();
     }
@@ -130,17 +133,40 @@ static int look_and_choose(struct creation *c, const char *given)
     return code;
 }
 
-/* Appends the new KEK's line to text, which holds n bytes and has room for TEXT_SIZE, and wipes
- * the key. Returns the new length, 0 when it does not fit. */
-static size_t append_line(char *text, size_t n, long version, const unsigned char *key)
+/* The key as the file's line has it: base64, or what the token made of it. Root has the token asked
+ * as the file's owner, who has to be able to do so later on. */
+static int write_key(const struct creation *c, const unsigned char *key,
+                     char out[static TOKEN_TEXT_SIZE])
 {
-    char *base64 = secret_alloc(BASE64_SIZE);
+    char why[512];
+    if (!c->wrapped)
+        return EVP_EncodeBlock((unsigned char *)out, key, KEK_BYTES) > 0
+                   ? CTL_DONE
+                   : ctl_fail(CTL_FAILED, "OpenSSL makes no base64");
+    const bool switched = geteuid() == 0 && c->update.owner != 0 && seteuid(c->update.owner) == 0;
+    const int result = token_wrap(c->settings->pkcs11_uri, (int32_t)c->version, key, out, why,
+                                  sizeof why);
+    if (switched && seteuid(0) != 0)
+        return ctl_fail(CTL_FAILED, "the user ID cannot be taken back");
+    return result == 0 ? CTL_DONE : ctl_fail(CTL_FAILED, "%s", why);
+}
+
+/* Appends the new KEK's line to text, which holds *n bytes and has room for TEXT_SIZE, and adds
+ * its length to *n. */
+static int append_line(const struct creation *c, char *text, size_t *n, const unsigned char *key)
+{
     int wrote = -1;
-    if (base64 != NULL && EVP_EncodeBlock((unsigned char *)base64, key, KEK_BYTES) > 0)
-        wrote = snprintf(text + n, TEXT_SIZE - n, "%s%ld %s\n",
-                         n > 0 && text[n - 1] != '\n' ? "\n" : "", version, base64);
-    secret_free(base64, BASE64_SIZE);
-    return wrote > 0 && (size_t)wrote < TEXT_SIZE - n ? n + (size_t)wrote : 0;
+    char *written = secret_alloc(TOKEN_TEXT_SIZE);
+    int code = written == NULL ? ctl_fail_memory() : write_key(c, key, written);
+    if (code == CTL_DONE) {
+        wrote = snprintf(text + *n, TEXT_SIZE - *n, "%s%ld %s\n",
+                         *n > 0 && text[*n - 1] != '\n' ? "\n" : "", c->version, written);
+        if (wrote <= 0 || (size_t)wrote >= TEXT_SIZE - *n)
+            code = ctl_fail(CTL_FAILED, "%s has no room for another KEK", c->path);
+    }
+    secret_free(written, TOKEN_TEXT_SIZE);
+    *n += code == CTL_DONE ? (size_t)wrote : 0;
+    return code;
 }
 
 /* Makes the key and its file's new text, and tells its check value in hexadecimal. */
@@ -162,14 +188,14 @@ static int make_text(struct creation *c, char *text, size_t *length, unsigned ch
         return ctl_fail(CTL_FAILED, "OpenSSL makes no random bytes or no HMAC");
     for (size_t i = 0; i < sizeof check; i++)
         (void)snprintf(check_hex + 2 * i, 3, "%02x", check[i]);
-    *length = append_line(text, n, c->version, key);
-    return *length > 0 ? CTL_DONE : ctl_fail(CTL_FAILED, "%s has no room for another KEK", c->path);
+    *length = n;
+    return append_line(c, text, length, key);
 }
 
 /* Reads the new file as the service will, before it takes the old one's place. */
 static int try_file(const struct creation *c, const char *check_hex)
 {
-    struct keyring *ring = kek_open_ring(c->update.temporary);
+    struct keyring *ring = kek_open_ring(c->settings, c->update.temporary);
     if (ring == NULL)
         return ctl_fail_memory();
     const bool good = strcmp(kek_in_file(ring, c->version, check_hex), "yes") == 0;
@@ -263,18 +289,33 @@ int kek_choose_file(const struct ctl *ctl, const struct ctl_arguments *args,
                     struct settings *settings, const char **path)
 {
     int code = ctl_settings(ctl, settings);
-    *path = option_value(args, "file") != NULL ? option_value(args, "file") : settings->kek_file;
+    *path = option_value(args, "file");
+    if (code == CTL_DONE && *path == NULL && settings->kek_command[0] == '\0')
+        *path = settings->kek_file;
     if (code == CTL_DONE && unsetenv("CREDENTIALS_DIRECTORY") != 0)
         code = ctl_fail_memory();
     return code;
 }
 
+int kek_need_file(const char *path)
+{
+    return path != NULL ? CTL_DONE
+                        : ctl_fail(CTL_USAGE, "the KEKs come from kek_command: --file names the "
+                                              "file to change");
+}
+
 static int run_create(struct ctl *ctl, const struct ctl_arguments *args)
 {
     struct settings settings;
-    struct creation c = {.inactive = option_given(args, "inactive")};
+    struct creation c = {.settings = &settings,
+                         .wrapped = option_given(args, "pkcs11"),
+                         .inactive = option_given(args, "inactive")};
     char why[512];
     int code = kek_choose_file(ctl, args, &settings, &c.path);
+    if (code == CTL_DONE)
+        code = kek_need_file(c.path);
+    if (code == CTL_DONE && c.wrapped && settings.pkcs11_uri[0] == '\0')
+        code = ctl_fail(CTL_USAGE, "--pkcs11: the setting pkcs11_uri names no token");
     if (code != CTL_DONE)
         return code;
     PGconn *db = database_open(ctl, &code);
@@ -296,12 +337,12 @@ static int run_create(struct ctl *ctl, const struct ctl_arguments *args)
 
 #define UTC(column) "to_char(" #column " AT TIME ZONE 'UTC', '" CTL_TIME "') AS " #column
 
-static int add_file_state(json_t *rows, const char *path)
+static int add_file_state(json_t *rows, const struct settings *settings, const char *path)
 {
     size_t i;
     json_t *row;
     int result = 0;
-    struct keyring *ring = kek_open_ring(path);
+    struct keyring *ring = kek_open_ring(settings, path);
     if (ring == NULL)
         return -1;
     json_array_foreach(rows, i, row)
@@ -356,7 +397,7 @@ static int run_list(struct ctl *ctl, const struct ctl_arguments *args)
     PQfinish(db);
     if (rows == NULL)
         return code;
-    if (add_file_state(rows, path) != 0) {
+    if (add_file_state(rows, &settings, path) != 0) {
         json_decref(rows);
         return ctl_fail_memory();
     }
@@ -367,6 +408,7 @@ static const struct ctl_option OPTION_ROWS[] = {
     {"file", '\0', "FILE", "the KEK file; else the setting \"kek_file\""},
     {"version", '\0', "N", "number of the new KEK; must be given when one is active"},
     {"owner", '\0', "USER", "owner of a new file: the user that the key provider runs as"},
+    {"pkcs11", '\0', NULL, "have the token of the setting \"pkcs11_uri\" wrap it"},
     {"inactive", '\0', NULL, "register it without having it seal new keys yet"},
 };
 

@@ -85,7 +85,7 @@ static int run_activate(struct ctl *ctl, const struct ctl_arguments *args)
     PGconn *db = database_open(ctl, &code);
     if (db == NULL)
         return code;
-    struct keyring *ring = kek_open_ring(path);
+    struct keyring *ring = kek_open_ring(&settings, path);
     code = ring == NULL ? ctl_fail_memory() : activate(db, ring, version);
     keyring_free(ring);
     PQfinish(db);
@@ -202,6 +202,8 @@ static int run_destroy(struct ctl *ctl, const struct ctl_arguments *args)
     int code = take_version(args, &version);
     if (code == CTL_DONE)
         code = kek_choose_file(ctl, args, &settings, &path);
+    if (code == CTL_DONE)
+        code = kek_need_file(path);
     if (code != CTL_DONE)
         return code;
     if (!confirmed(ctl, args, path))

@@ -255,10 +255,10 @@ static int report(const struct ctl *ctl, const struct job *j)
     return code;
 }
 
-static int start(struct job *j, const char *path)
+static int start(struct job *j, const struct settings *settings, const char *path)
 {
     params_init(&j->params);
-    j->ring = kek_open_ring(path);
+    j->ring = kek_open_ring(settings, path);
     j->sealer = sealer_new();
     j->rows = calloc((size_t)j->batch, sizeof *j->rows);
     if (j->ring == NULL || j->sealer == NULL || j->rows == NULL)
@@ -292,7 +292,7 @@ static int run_rewrap(struct ctl *ctl, const struct ctl_arguments *args)
     j.db = database_open(ctl, &code);
     if (j.db == NULL)
         return code;
-    code = start(&j, path);
+    code = start(&j, &settings, path);
     if (code == CTL_DONE)
         code = rewrap_all(&j, ctl);
     if (code == CTL_DONE)

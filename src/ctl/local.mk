@@ -18,6 +18,7 @@ src_ctl_libctl_a_SOURCES = \
 	src/ctl/file.c src/ctl/file.h \
 	src/ctl/htdigest.c src/ctl/htdigest.h \
 	src/ctl/kek.c src/ctl/kek.h \
+	src/ctl/kek_escrow.c \
 	src/ctl/kek_life.c \
 	src/ctl/kek_rewrap.c \
 	src/ctl/key.c \

@@ -37,19 +37,21 @@ static const char COUNTS[] =
     "WHERE event = 'release' ORDER BY event_id DESC LIMIT 1) AS last_release";
 
 /* Adds the KEK's state and gives back why the service is sealed, NULL when it is not. */
-static const char *add_kek(json_t *object, const char *path)
+static const char *add_kek(json_t *object, const struct settings *settings)
 {
+    const char *path = settings->kek_command[0] == '\0' ? settings->kek_file : NULL;
     const json_t *version = json_object_get(object, "kek_version");
     const char *check = json_string_value(json_object_get(object, "check_value"));
     const char *state = "no";
     if (json_is_integer(version) && check != NULL) {
-        struct keyring *ring = kek_open_ring(path);
+        struct keyring *ring = kek_open_ring(settings, path);
         state = ring == NULL ? "out of memory"
                              : kek_in_file(ring, (long)json_integer_value(version), check);
         keyring_free(ring);
     }
+    const char *from = path != NULL ? path : settings->kek_command;
     const int result = json_object_set_new(object, "kek_in_file", json_string(state)) |
-                       json_object_set_new(object, "kek_file", json_string(path)) |
+                       json_object_set_new(object, "kek_file", json_string(from)) |
                        json_object_del(object, "check_value");
     if (result != 0)
         return "out of memory";
@@ -91,7 +93,7 @@ static int run_status(struct ctl *ctl, const struct ctl_arguments *args)
     json_t *object = json_incref(json_array_get(rows, 0));
     json_decref(rows);
     if (object != NULL) {
-        const char *reason = add_kek(object, settings.kek_file);
+        const char *reason = add_kek(object, &settings);
         const int result = json_object_set_new(object, "database", json_string(PQdb(db))) |
                            json_object_set_new(object, "schema_version",
                                                json_integer((json_int_t)version));

@@ -1,46 +1,62 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keystore/keyring.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/base64.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "base/settings.h"
 #include "base/trim.h"
 #include "keystore/clock.h"
+#include "keystore/kek_source.h"
+#include "keystore/token.h"
 
-enum { INTERVAL_MS = 1000, FAULT_SIZE = 512, PATH_SIZE = 1280 };
+enum { INTERVAL_MS = 1000, COMMAND_INTERVAL_MS = 10000, FAULT_SIZE = 512 };
 
 struct keyring {
-    char *path;
+    struct kek_source *source;
+    char *token_uri;  /* of the token that wraps KEKs; "" for none */
     struct kek *keks; /* KEYRING_MAX of them on the secure heap; NULL before the first load */
     size_t count;
     int64_t checked_at, loaded_at; /* clock_ms(); 0: never */
-    struct stat seen;              /* of the file when it was read last; all zero when it was not */
     char fault[FAULT_SIZE];
 };
 
 static const size_t KEKS_SIZE = KEYRING_MAX * sizeof(struct kek);
 
-struct keyring *keyring_new(const char *path)
+/* Takes the source over, which may be NULL for want of memory. */
+static struct keyring *new_ring(struct kek_source *source, const char *token_uri)
 {
     struct keyring *k = calloc(1, sizeof *k);
-    if (k == NULL)
-        return NULL;
-    k->path = strdup(path);
-    if (k->path == NULL) {
+    char *uri = strdup(token_uri);
+    if (k == NULL || uri == NULL || source == NULL) {
+        if (source != NULL)
+            source->free(source);
+        free(uri);
         free(k);
         return NULL;
     }
+    k->source = source;
+    k->token_uri = uri;
     return k;
+}
+
+struct keyring *keyring_new(const char *path)
+{
+    return new_ring(source_file_new(path), "");
+}
+
+struct keyring *keyring_of(const struct settings *settings, const char *path)
+{
+    if (path == NULL && settings->kek_command[0] != '\0')
+        return new_ring(source_command_new(settings->kek_command), settings->pkcs11_uri);
+    return new_ring(source_file_new(path != NULL ? path : settings->kek_file),
+                    settings->pkcs11_uri);
 }
 
 void keyring_free(struct keyring *k)
@@ -48,7 +64,8 @@ void keyring_free(struct keyring *k)
     if (k == NULL)
         return;
     secret_free(k->keks, KEKS_SIZE);
-    free(k->path);
+    k->source->free(k->source);
+    free(k->token_uri);
     free(k);
 }
 
@@ -65,61 +82,6 @@ __attribute__((format(printf, 2, 3))) static int fault(struct keyring *k, const 
         k->fault[0] = '\0';
     va_end(args);
     return -1;
-}
-
-/* --- the file ------------------------------------------------------------------------------- */
-
-/* The place that systemd has put a credential goes before the setting. */
-static bool credential_path(char *out, size_t size)
-{
-    const char *directory = getenv("CREDENTIALS_DIRECTORY");
-    struct stat st;
-    if (directory == NULL || directory[0] == '\0')
-        return false;
-    int n = snprintf(out, size, "%s/kek", directory);
-    return n > 0 && (size_t)n < size && stat(out, &st) == 0;
-}
-
-static bool is_private(const struct stat *st, bool credential)
-{
-    if (st->st_uid != geteuid() && st->st_uid != 0)
-        return false;
-    /* Where systemd lets a service read root's file through an ACL, the mask of the ACL shows as
-     * the rights of the group. */
-    const mode_t acl_mask = credential && st->st_uid == 0 ? S_IRGRP : 0;
-    return (st->st_mode & (S_IRWXG | S_IRWXO) & ~acl_mask) == 0;
-}
-
-/* Judges the file that was opened, not its name, so that nobody changes it in between. */
-static int judge(struct keyring *k, const char *path, const struct stat *st, bool credential)
-{
-    if (!S_ISREG(st->st_mode))
-        return fault(k, "%s is no regular file", path);
-    if (!is_private(st, credential))
-        return fault(k,
-                     "%s: owner %lu, mode %04o; it must belong to the service's user or root and "
-                     "give no right to others (chmod 0400)",
-                     path, (unsigned long)st->st_uid, st->st_mode & 07777U);
-    if (st->st_size > KEYRING_FILE_MAX)
-        return fault(k, "%s is larger than %d bytes", path, KEYRING_FILE_MAX);
-    return 0;
-}
-
-/* Reads at most size bytes. Returns their number or -1. */
-static ssize_t read_all(int fd, char *out, size_t size)
-{
-    size_t len = 0;
-    while (len < size) {
-        ssize_t n = read(fd, out + len, size - len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -1;
-        if (n == 0)
-            break;
-        len += (size_t)n;
-    }
-    return (ssize_t)len;
 }
 
 /* --- its lines ------------------------------------------------------------------------------ */
@@ -169,109 +131,110 @@ static const char *take_line(struct span line, struct kek *keks, size_t *count)
     return NULL;
 }
 
-static int parse(struct keyring *k, const char *path, struct span text, struct kek *keks,
-                 size_t *count)
+static int parse(struct keyring *k, struct span text, struct kek *keks, size_t *count)
 {
+    const char *name = k->source->name;
     *count = 0;
     for (unsigned number = 1; text.n > 0; number++) {
         const char *end = memchr(text.text, '\n', text.n);
         const size_t n = end != NULL ? (size_t)(end - text.text) : text.n;
         const char *why = take_line((struct span){.text = text.text, .n = n}, keks, count);
         if (why != NULL)
-            return fault(k, "%s, line %u: %s", path, number, why);
+            return fault(k, "%s, line %u: %s", name, number, why);
         const size_t taken = end != NULL ? n + 1 : n;
         text.text += taken;
         text.n -= taken;
     }
-    return *count > 0 ? 0 : fault(k, "%s holds no KEK", path);
+    return *count > 0 ? 0 : fault(k, "%s holds no KEK", name);
 }
 
 /* --- loading -------------------------------------------------------------------------------- */
 
-static int read_keks(struct keyring *k, const char *path, int fd, struct kek *keks, size_t *count)
+static bool has_wrapped(const char *text, size_t n)
 {
-    /* One byte more than allowed tells a file that grew since it was judged. */
+    return memmem(text, n, TOKEN_PREFIX, strlen(TOKEN_PREFIX)) != NULL;
+}
+
+/* Has the token unwrap what it wrapped. Returns the length of the clear text, or -1. */
+static int64_t unwrap(struct keyring *k, char *text, int64_t n, size_t size)
+{
+    char why[FAULT_SIZE / 2];
+    if (!has_wrapped(text, (size_t)n))
+        return n;
+    if (k->token_uri[0] == '\0')
+        return fault(k, "%s holds a KEK that a token wraps: the setting pkcs11_uri is missing",
+                     k->source->name);
+    n = token_unwrap_lines(k->token_uri, text, (size_t)n, size, why, sizeof why);
+    return n >= 0 ? n : fault(k, "%s: %s", k->source->name, why);
+}
+
+static int read_keks(struct keyring *k, struct kek *keks, size_t *count)
+{
+    /* One byte more than allowed tells a text that is too long. */
     const size_t size = KEYRING_FILE_MAX + 1;
     char *text = secret_alloc(size);
     if (text == NULL)
-        return fault(k, "%s: the secure heap is full", path);
+        return fault(k, "%s: the secure heap is full", k->source->name);
     int result = -1;
-    ssize_t n = read_all(fd, text, size);
-    if (n < 0)
-        (void)fault(k, "%s: %s", path, strerror(errno));
-    else if (n > KEYRING_FILE_MAX)
-        (void)fault(k, "%s is larger than %d bytes", path, KEYRING_FILE_MAX);
-    else
-        result = parse(k, path, (struct span){.text = text, .n = (size_t)n}, keks, count);
+    int64_t n = k->source->read(k->source, text, size, k->fault, sizeof k->fault);
+    if (n > KEYRING_FILE_MAX)
+        n = fault(k, "%s is larger than %d bytes", k->source->name, KEYRING_FILE_MAX);
+    if (n >= 0)
+        n = unwrap(k, text, n, size);
+    if (n >= 0)
+        result = parse(k, (struct span){.text = text, .n = (size_t)n}, keks, count);
     secret_free(text, size);
     return result;
 }
 
-/* Opens without waiting, as somebody may have put a FIFO there. */
-static int open_and_read(struct keyring *k, const char *path, bool credential, struct kek *keks,
-                         size_t *count)
-{
-    struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0)
-        return fault(k, "%s: %s", path, strerror(errno));
-    int result = -1;
-    if (fstat(fd, &st) != 0)
-        (void)fault(k, "%s: %s", path, strerror(errno));
-    else if (judge(k, path, &st, credential) == 0)
-        result = read_keks(k, path, fd, keks, count);
-    if (result == 0)
-        k->seen = st;
-    (void)close(fd); /* read only: nothing can be lost */
-    return result;
-}
-
-static void load(struct keyring *k, const char *path, bool credential)
+static void load(struct keyring *k)
 {
     size_t count = 0;
     struct kek *keks = secret_alloc(KEKS_SIZE);
-    memset(&k->seen, 0, sizeof k->seen);
     if (keks == NULL)
-        (void)fault(k, "%s: the secure heap is full", path);
-    else if (open_and_read(k, path, credential, keks, &count) == 0) {
+        (void)fault(k, "%s: the secure heap is full", k->source->name);
+    else if (read_keks(k, keks, &count) == 0) {
         secret_free(k->keks, KEKS_SIZE);
         k->keks = keks;
         k->count = count;
         k->fault[0] = '\0';
-        log_info("loaded %zu KEKs from %s", count, path);
+        log_info("loaded %zu KEKs from %s", count, k->source->name);
         return;
     }
     secret_free(keks, KEKS_SIZE);
     log_error("KEKs not loaded%s: %s", k->count > 0 ? ", those from before stay" : "", k->fault);
 }
 
-/* Whether the file is another one than was read, or has other contents. */
-static bool has_changed(const struct keyring *k, const char *path)
+/* Whether to read the source again. A version that is not there may have been added a moment ago,
+ * so then a file is looked at whenever it is asked for; one that could not be used rests a second.
+ * A command is run again for a version alone that is not there. */
+static bool is_due(struct keyring *k, bool miss, int64_t now)
 {
-    struct stat st;
-    if (stat(path, &st) != 0)
-        return k->seen.st_ino != 0; /* gone: reading it says so, once */
-    return st.st_dev != k->seen.st_dev || st.st_ino != k->seen.st_ino ||
-           st.st_size != k->seen.st_size || st.st_ctim.tv_sec != k->seen.st_ctim.tv_sec ||
-           st.st_ctim.tv_nsec != k->seen.st_ctim.tv_nsec;
+    if (k->loaded_at == 0)
+        return true;
+    if (k->source->changed == NULL)
+        return miss && now - k->loaded_at >= COMMAND_INTERVAL_MS;
+    if (k->fault[0] != '\0' && now - k->loaded_at < INTERVAL_MS)
+        return false;
+    return k->source->changed(k->source);
 }
 
-/* A version that is not there may have been added a moment ago, so then the file is looked at
- * whenever it is asked for; one that cannot be used is read at most once a second. */
 const struct kek *keyring_find(struct keyring *k, int32_t version)
 {
-    char credential[PATH_SIZE];
     const int64_t now = clock_ms();
     const struct kek *kek = find(k->keks, k->count, version);
     if (kek != NULL && now - k->checked_at < INTERVAL_MS)
         return kek;
-    const bool is_credential = credential_path(credential, sizeof credential);
-    const char *path = is_credential ? credential : k->path;
-    const bool rests = k->fault[0] != '\0' && now - k->loaded_at < INTERVAL_MS;
     k->checked_at = now;
-    if (k->loaded_at == 0 || (!rests && has_changed(k, path))) {
+    if (is_due(k, kek == NULL, now)) {
         k->loaded_at = now;
-        load(k, path, is_credential);
+        load(k);
     }
     return find(k->keks, k->count, version);
+}
+
+const struct kek *keyring_nth(struct keyring *k, size_t n)
+{
+    (void)keyring_find(k, 1); /* reads the source when it is due, whatever it holds */
+    return n < k->count ? &k->keks[n] : NULL;
 }

@@ -23,7 +23,7 @@ struct keystore *keystore_new(const struct settings *settings)
         return NULL;
     params_init(&ks->params);
     ks->connection = connection_new(settings);
-    ks->keyring = keyring_new(settings->kek_file);
+    ks->keyring = keyring_of(settings, NULL);
     ks->sealer = sealer_new();
     if (ks->connection == NULL || ks->keyring == NULL || ks->sealer == NULL) {
         keystore_free(ks);

@@ -14,7 +14,7 @@
 /* Whether the KEK file can be used. */
 static bool check_kek_file(const struct settings *settings)
 {
-    struct keyring *keyring = keyring_new(settings->kek_file);
+    struct keyring *keyring = keyring_of(settings, NULL);
     if (keyring == NULL) {
         (void)printf("out of memory\n");
         return false;

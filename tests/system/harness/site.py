@@ -89,6 +89,7 @@ class Site:
             "log_level": "info",
             **dict(settings),
         }
+        self.environment = {}  # of the responder and of spekectl, beside PATH
         self.responder, self.webs = None, {}
         self._sql = None
 
@@ -165,7 +166,7 @@ class Site:
             ],
             check=check,
             input=stdin,
-            env={"PATH": "/usr/bin:/bin"},
+            env={"PATH": "/usr/bin:/bin", **self.environment},
         )  # fmt: skip
 
     # -- the responder --------------------------------------------------------------------------
@@ -179,6 +180,7 @@ class Site:
             ],
             self.log,
             user=USER,
+            environment=self.environment,
         ).start()  # fmt: skip
 
         def listening():
