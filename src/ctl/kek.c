@@ -37,6 +37,11 @@ const char *kek_in_file(struct keyring *ring, long version, const char *check_he
     return strcmp(hex, check_hex) == 0 ? "yes" : "another key of that number";
 }
 
+const char *kek_path(const struct settings *settings)
+{
+    return settings->kek_command[0] == '\0' ? settings->kek_file : NULL;
+}
+
 struct keyring *kek_open_ring(const struct settings *settings, const char *path)
 {
     struct stat st;
@@ -290,8 +295,8 @@ int kek_choose_file(const struct ctl *ctl, const struct ctl_arguments *args,
 {
     int code = ctl_settings(ctl, settings);
     *path = option_value(args, "file");
-    if (code == CTL_DONE && *path == NULL && settings->kek_command[0] == '\0')
-        *path = settings->kek_file;
+    if (code == CTL_DONE && *path == NULL)
+        *path = kek_path(settings);
     if (code == CTL_DONE && unsetenv("CREDENTIALS_DIRECTORY") != 0)
         code = ctl_fail_memory();
     return code;

@@ -17,6 +17,8 @@ enum { KEK_FILE_MODE = 0400, KEK_CHECK_HEX = 2 * KEK_CHECK_BYTES + 1 };
 int kek_choose_file(const struct ctl *ctl, const struct ctl_arguments *args,
                     struct settings *settings, const char **path);
 
+/* The KEK file of the settings; NULL when they say that a command takes its place. */
+const char *kek_path(const struct settings *settings);
 /* Says that a file must be named when path is NULL. Returns an enum ctl_exit. */
 int kek_need_file(const char *path);
 /* The KEKs of a file, or with path NULL what kek_command prints. Root looks at a file of another

@@ -16,7 +16,7 @@ int key_vault_begin(struct key_vault *v, const struct ctl *ctl)
     if (code != CTL_DONE)
         return code;
     v->sealer = sealer_new();
-    v->ring = kek_open_ring(settings.kek_file);
+    v->ring = kek_open_ring(&settings, kek_path(&settings));
     if (v->sealer == NULL || v->ring == NULL)
         return ctl_fail_memory();
     return keyring_fault(v->ring)[0] == '\0' ? CTL_DONE

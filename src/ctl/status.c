@@ -39,7 +39,7 @@ static const char COUNTS[] =
 /* Adds the KEK's state and gives back why the service is sealed, NULL when it is not. */
 static const char *add_kek(json_t *object, const struct settings *settings)
 {
-    const char *path = settings->kek_command[0] == '\0' ? settings->kek_file : NULL;
+    const char *path = kek_path(settings);
     const json_t *version = json_object_get(object, "kek_version");
     const char *check = json_string_value(json_object_get(object, "check_value"));
     const char *state = "no";
