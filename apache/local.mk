@@ -7,6 +7,7 @@ dist_apacheexamples_DATA = \
 	apache/speke-client-cert.conf \
 	apache/speke-digest.conf \
 	apache/speke-fcgid.conf \
+	apache/speke-gateway.conf \
 	apache/speke-proxy.conf \
 	apache/speke-server.conf \
 	apache/speke-webauth-dbd.conf \

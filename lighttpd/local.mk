@@ -6,6 +6,7 @@ dist_lighttpdexamples_DATA = \
 	lighttpd/speke-client-cert.conf \
 	lighttpd/speke-defaults.conf \
 	lighttpd/speke-digest.conf \
+	lighttpd/speke-gateway.conf \
 	lighttpd/speke-socket.conf \
 	lighttpd/speke-spawn.conf \
 	lighttpd/speke-webauth-dbi.conf \

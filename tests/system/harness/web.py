@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """lighttpd and Apache with the project's own configuration files, unmodified: only parameters are
 set in front of them."""
+import hashlib
 import os
 import shutil
 import signal
@@ -14,7 +15,8 @@ MOUNT = "/speke"
 REALM = "speke"
 APACHE_MODULES = "/usr/lib/apache2/modules"
 APACHE = ("mpm_event authn_core authn_file authz_core authz_user auth_basic auth_digest alias env "
-          "proxy proxy_fcgi fcgid cgid reqtimeout ssl socache_shmcb dbd authn_dbd authn_socache setenvif").split()  # fmt: skip
+          "proxy proxy_fcgi fcgid cgid reqtimeout ssl socache_shmcb dbd authn_dbd authn_socache setenvif "
+          "headers").split()  # fmt: skip
 
 # How the program is reached: kind -> (server, file of the recipe; None for what is written here).
 WAYS = {
@@ -29,6 +31,7 @@ LOGINS = {
     "digest": "speke-digest.conf",
     "basic": "speke-basic.conf",
     "certificate": "speke-client-cert.conf",
+    "gateway": "speke-gateway.conf",
     "webauth": {"lighttpd": "speke-webauth-dbi.conf", "apache": "speke-webauth-dbd.conf"},
     "open": None,
 }
@@ -41,6 +44,10 @@ SetEnv SPEKE_CONFIG "${SPEKE_CONFIG}"
   Options +ExecCGI
 </Location>
 """
+
+
+def sha1_of_each(secrets):
+    return "|".join(hashlib.sha1(secret.encode()).hexdigest() for secret in secrets.split("|"))
 
 
 @dataclass
@@ -60,6 +67,8 @@ class Parameters:
     processes: int = 2
     log_level: str = "warn"  # Apache's; with "debug" lighttpd logs what it handles as well
     tls: bool = True
+    client_ca: str = ""  # who signs the clients' certificates; the same as ca when empty
+    gateway_secret: str = ""  # of speke-gateway.conf; for Apache also "OLD|NEW"
     edit: object = None  # for a control: a function on the text of the way's recipe
 
 
@@ -128,7 +137,8 @@ class Web:
                 f"Define SPEKE_USERS {p.users}",
                 f"Define SPEKE_CERTIFICATE {p.certificate}",
                 f"Define SPEKE_CERTIFICATE_KEY {p.key}",
-                f"Define SPEKE_CLIENT_CA {p.ca}",
+                f"Define SPEKE_CLIENT_CA {p.client_ca or p.ca}",
+                f"Define SPEKE_GATEWAY_SHA1 {sha1_of_each(p.gateway_secret)}" if p.gateway_secret else "",
                 f'Define SPEKE_WEBAUTH_DATABASE "host={w["host"]} dbname={w["database"]} '
                 f'user={w["role"]} password={w["password"]} connect_timeout=3"'
                 if w
@@ -167,7 +177,8 @@ class Web:
             f'speke_listen := "127.0.0.1:{self.port}"',
             f'speke_certificate := "{p.certificate}"',
             f'speke_certificate_key := "{p.key}"',
-            f'speke_client_ca := "{p.ca}"',
+            f'speke_client_ca := "{p.client_ca or p.ca}"',
+            f'speke_gateway_secret := "{p.gateway_secret}"',
             f'speke_socket := "{p.socket}"',
             f'speke_program := "{p.program}"',
             f'speke_config := "{p.config}"',
