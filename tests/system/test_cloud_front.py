@@ -399,6 +399,17 @@ def test_recipe_without_a_secret(front_site, server):
             assert answer.status == 403, f"{headers}: got {answer.status}"
 
 
+@pytest.mark.parametrize("kind", ["apache-fcgid", "lighttpd-spawn"])
+def test_secret_where_the_server_starts_the_program(front_site, kind):
+    web = front_site.new_web(kind, "gateway", f"{kind}-secret", gateway_secret=SECRET)
+    document, name = d.simple_v2(), "X-Speke-Gateway-Secret"
+    with web.client(auth=None) as client:
+        answer = client.post(document, headers={name: SECRET})
+        assert answer.status == 200, f"the secret: {answer.status} {answer.text[:200]!r}"
+        assert client.post(document, headers={name: SECRET[::-1]}).status == 403, "another secret"
+    assert front_site.releases(document.content_id)[0]["client"] == "gateway", "the client"
+
+
 def test_two_secrets_while_one_is_changed(front_site):
     other = uuid.uuid4().hex * 2
     web = front_site.new_web("apache", "gateway", "apache-two", gateway_secret=f"{other}|{SECRET}")

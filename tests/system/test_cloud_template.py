@@ -29,6 +29,7 @@ SERVICES = {
     "MediaLive": "medialive.amazonaws.com",
 }
 CALLER = f"arn:aws:iam::{ACCOUNT}:role/try"
+JOBS = f"arn:aws:iam::{ACCOUNT}:role/service-role/jobs"
 CERTIFICATE = f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/1234-abcd"
 VARIANTS = {
     "as it comes": {},
@@ -37,6 +38,7 @@ VARIANTS = {
     "everything": {
         "Proof": "header-secret",
         "MediaLive": "yes",
+        "JobRoleArn": JOBS,
         "TestCallerArn": CALLER,
         "AccountLogRole": "yes",
         "ContentKeyCertificateArn": CERTIFICATE,
@@ -109,7 +111,8 @@ def check_callers(made):
     assert "BinaryMediaTypes" not in api, "documents would be handled as binary"
     allow, deny = statements(api["Policy"])
     callers = [made.outputs[f"{name}RoleArn"] for name in SERVICES if f"{name}RoleArn" in made.outputs]
-    callers += [made.parameters["TestCallerArn"]] if made.parameters["TestCallerArn"] else []
+    others = [made.parameters["JobRoleArn"], made.parameters["TestCallerArn"]]
+    callers += [arn for arn in others if arn]
     assert callers and allow["Effect"] == "Allow" and allow["Principal"] == {"AWS": callers}, allow
     wanted = {f"execute-api:/speke/{verb}{path}" for verb, path in ROUTES}
     assert set(allow["Resource"]) == wanted, set(allow["Resource"]) ^ wanted
@@ -216,6 +219,7 @@ def test_the_checks_can_fail(name):
         ("ProviderUrl", "https://keys.example.com/speke/"),
         ("ProviderUrl", "https://keys.example.com/a b"),
         ("Proof", "none"),
+        ("JobRoleArn", "*"),
         ("TestCallerArn", "*"),
         ("TestCallerArn", f"arn:aws:iam::{ACCOUNT}:root"),
         ("ThrottlingRate", "0"),
@@ -225,6 +229,17 @@ def test_the_checks_can_fail(name):
 def test_parameters_that_are_refused(name, value):
     with pytest.raises(ValueError):
         Stack(load(TEMPLATE), **{"ProviderUrl": URL, name: value})
+
+
+def test_what_waits_for_what():
+    """The deployment, a picture of the methods, comes after all of them; names are there."""
+    resources = load(TEMPLATE)["Resources"]
+    kinds = {name: part["Type"] for name, part in resources.items()}
+    for name, part in resources.items():
+        for other in as_list(part.get("DependsOn", [])):
+            assert other in resources, f"{name} depends on {other}, which there is not"
+    methods = {name for name, kind in kinds.items() if kind == "AWS::ApiGateway::Method"}
+    assert set(resources["Deployment"]["DependsOn"]) == methods, "the deployment misses methods"
 
 
 def test_no_aliases():
