@@ -17,8 +17,9 @@ enum ctl_exit {
     CTL_DONE = 0,
     CTL_FAILED = 1,
     CTL_USAGE = 2,
-    CTL_REFUSED = 3,    /* by the key provider: a 4xx */
-    CTL_UNAVAILABLE = 4 /* database or key provider away: no connection, or a 5xx */
+    CTL_REFUSED = 3,     /* by the key provider: a 4xx */
+    CTL_UNAVAILABLE = 4, /* database or key provider away: no connection, or a 5xx */
+    CTL_TAMPERED = 5     /* the audit, or a checkpoint of it, is not what it was */
 };
 
 /* The global options. */

@@ -6,6 +6,17 @@ noinst_LIBRARIES += src/ctl/libctl.a
 src_ctl_libctl_a_SOURCES = \
 	src/ctl/answer.c \
 	src/ctl/audit.c \
+	src/ctl/audit_check.c src/ctl/audit_check.h \
+	src/ctl/audit_checkpoint.c src/ctl/audit_checkpoint.h \
+	src/ctl/audit_csv.c src/ctl/audit_csv.h \
+	src/ctl/audit_export.c \
+	src/ctl/audit_file.c src/ctl/audit_file.h \
+	src/ctl/audit_json.c src/ctl/audit_json.h \
+	src/ctl/audit_record.c src/ctl/audit_record.h \
+	src/ctl/audit_seal.c \
+	src/ctl/audit_verify.c \
+	src/ctl/audit_walk.c src/ctl/audit_walk.h \
+	src/ctl/audit_writer.c \
 	src/ctl/client.c \
 	src/ctl/client_set.c \
 	src/ctl/commands.h \

@@ -13,16 +13,20 @@
 enum { SECURE_HEAP = 1 << 18 };
 
 static const struct ctl_command *const COMMANDS[] = {
-    &db_init_command,        &db_status_command,     &kek_create_command,    &kek_list_command,
-    &kek_activate_command,   &kek_retire_command,    &kek_destroy_command,   &kek_rewrap_command,
-    &kek_escrow_command,     &kek_recover_command,   &tenant_add_command,    &tenant_list_command,
-    &client_add_command,     &client_list_command,   &client_passwd_command, &client_set_command,
-    &client_disable_command, &client_enable_command, &key_list_command,      &key_show_command,
-    &key_revoke_command,     &key_restore_command,   &key_destroy_command,   &key_retain_command,
-    &key_import_command,     &drm_show_command,      &drm_set_command,       &drm_unset_command,
-    &policy_show_command,    &policy_set_command,    &policy_unset_command,  &audit_tail_command,
-    &status_command,         &config_command,        &request_command,       &lint_command,
-    &show_command,
+    &db_init_command,          &db_status_command,      &kek_create_command,
+    &kek_list_command,         &kek_activate_command,   &kek_retire_command,
+    &kek_destroy_command,      &kek_rewrap_command,     &kek_escrow_command,
+    &kek_recover_command,      &tenant_add_command,     &tenant_list_command,
+    &client_add_command,       &client_list_command,    &client_passwd_command,
+    &client_set_command,       &client_disable_command, &client_enable_command,
+    &key_list_command,         &key_show_command,       &key_revoke_command,
+    &key_restore_command,      &key_destroy_command,    &key_retain_command,
+    &key_import_command,       &drm_show_command,       &drm_set_command,
+    &drm_unset_command,        &policy_show_command,    &policy_set_command,
+    &policy_unset_command,     &audit_tail_command,     &audit_seal_command,
+    &audit_checkpoint_command, &audit_verify_command,   &audit_export_command,
+    &audit_archive_command,    &status_command,         &config_command,
+    &request_command,          &lint_command,           &show_command,
 };
 
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof COMMANDS[0] };
@@ -40,7 +44,8 @@ static const struct ctl_options GLOBAL = CTL_OPTIONS(GLOBAL_ROWS);
 
 static const char EXIT_CODES[] =
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by the key provider,\n"
-    "4 database or key provider not available.  More in spekectl(1).\n";
+    "4 database or key provider not available, 5 the audit was tampered with.  More in "
+    "spekectl(1).\n";
 
 /* The two words of a command's name may be followed by more on the command line. */
 static size_t words_of(const struct ctl_command *command)
