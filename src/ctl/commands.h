@@ -13,7 +13,8 @@ extern const struct ctl_command tenant_add_command, tenant_list_command;
 extern const struct ctl_command client_add_command, client_list_command, client_passwd_command,
     client_set_command, client_disable_command, client_enable_command;
 extern const struct ctl_command key_list_command, key_show_command, key_revoke_command,
-    key_restore_command, key_destroy_command, key_retain_command, key_import_command;
+    key_restore_command, key_destroy_command, key_retain_command, key_import_command,
+    key_export_command;
 extern const struct ctl_command audit_tail_command, audit_seal_command, audit_checkpoint_command,
     audit_verify_command, audit_export_command, audit_archive_command;
 extern const struct ctl_command drm_show_command, drm_set_command, drm_unset_command;

@@ -94,7 +94,7 @@ int file_update_read(struct file_update *u, void *out, char *why, size_t size)
     return 0;
 }
 
-static int write_all(int fd, const void *bytes, size_t n)
+int file_write_all(int fd, const void *bytes, size_t n)
 {
     size_t done = 0;
     while (done < n) {
@@ -111,7 +111,7 @@ static int fill(const struct file_update *u, int fd, const void *bytes, size_t n
 {
     if ((u->owner != geteuid() || u->group != getegid()) && fchown(fd, u->owner, u->group) != 0)
         return -1;
-    if (fchmod(fd, u->mode) != 0 || write_all(fd, bytes, n) != 0)
+    if (fchmod(fd, u->mode) != 0 || file_write_all(fd, bytes, n) != 0)
         return -1;
     return fsync(fd);
 }

@@ -40,6 +40,8 @@ void file_update_end(struct file_update *u);
 /* All of the above for a file whose old contents do not matter. */
 int file_replace(const char *path, const void *bytes, size_t n, mode_t mode, char *why,
                  size_t size);
+/* Writes all n bytes. Returns 0, or -1 with errno set. */
+int file_write_all(int fd, const void *bytes, size_t n);
 /* Appends everything that can be read from path, which may be a pipe, to out. */
 int file_slurp(const char *path, struct buf *out, char *why, size_t size);
 /* The same, in which "-" stands for standard input. */

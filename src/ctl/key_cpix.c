@@ -22,7 +22,8 @@
 enum {
     DOCUMENT_MAX = 16 * 1024 * 1024,
     ARENA_MAX = 128 * 1024 * 1024,
-    KEYS_MAX = 4000 /* what the secure heap has room for when they are opened */
+    ITEMS_MAX = 20000, /* keys, periods and rules each */
+    KEYS_MAX = 4000    /* what the secure heap has room for when they are opened */
 };
 
 /* A document being read. */
@@ -171,12 +172,16 @@ static int read_document(struct reading *r, const struct buf *text)
 {
     struct failure f;
     struct cpix_limits limits = CPIX_DEFAULT_LIMITS;
-    limits.keys = KEYS_MAX;
+    limits.keys = ITEMS_MAX;
     if (cpix_read(text->data, text->len, &limits, &r->arena, &r->doc, &f) != 0) {
         fault(r, f.line, f.status < 500 ? f.text : f.cause);
         return CTL_DONE;
     }
-    return take_content_id(r) == 0 ? open_and_add(r) : CTL_DONE;
+    if (r->doc.key_count > KEYS_MAX)
+        fault(r, r->doc.line, "more than 4000 keys in one document");
+    else if (take_content_id(r) == 0)
+        return open_and_add(r);
+    return CTL_DONE;
 }
 
 int key_cpix_read(struct key_source *s, const char *path)
@@ -191,7 +196,7 @@ int key_cpix_read(struct key_source *s, const char *path)
     if (r.value == NULL)
         code = ctl_fail_memory();
     else if (file_slurp_named(path, &text, why, sizeof why) != 0)
-        fault(&r, 0, why);
+        code = ctl_fail(CTL_FAILED, "%s", why);
     else
         code = read_document(&r, &text);
     arena_free(&r.arena);

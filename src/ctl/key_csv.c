@@ -234,10 +234,8 @@ int key_csv_read(struct key_source *s, const char *path)
     if (!s->clear)
         return ctl_fail(CTL_USAGE, "keys in CSV are clear: --clear says that this is meant");
     const int fd = standard_input ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        key_source_fault(s, 0, "%s", strerror(errno));
-        return CTL_DONE;
-    }
+    if (fd < 0)
+        return ctl_fail(CTL_FAILED, "%s: %s", path, strerror(errno));
     unsigned char *value = secret_alloc(KEYSTORE_KEY_BYTES);
     int code = CTL_DONE;
     if (value == NULL || csv_begin(&csv, fd) != 0) {

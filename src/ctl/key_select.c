@@ -121,9 +121,9 @@ json_t *key_selection(const struct ctl_arguments *args, int *code)
     if (*code == CTL_DONE)
         *code = add(selection, "period", option_value(args, "period"));
     if (*code == CTL_DONE)
-        *code = add(selection, "created_from", option_value(args, "from"));
+        *code = add(selection, "created_from", option_value(args, "since"));
     if (*code == CTL_DONE)
-        *code = add(selection, "created_to", option_value(args, "to"));
+        *code = add(selection, "created_to", option_value(args, "before"));
     if (*code == CTL_DONE)
         *code = add_state(selection, option_value(args, "state"));
     if (*code == CTL_DONE)

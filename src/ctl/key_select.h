@@ -14,18 +14,18 @@ struct ctl_arguments;
     {                                                   \
         "tenant", '\0', "TENANT", "keys of this tenant" \
     }
-#define KEY_SELECT_OPTIONS                                                              \
-    {"content-id", '\0', "GLOB",                                                        \
-     "of contents that match; * and ? stand for any text and "                          \
-     "character, \\ takes their meaning away"},                                         \
-        {"kid", '\0', "UUID", "with this KID; may be given more than once"},            \
-        {"period", '\0', "ID", "that belong to a period with this id or index"},        \
-        {"from", '\0', "TIME", "made at this time or later, such as 2026-01-31 (UTC)"}, \
-        {"to", '\0', "TIME", "made before this time"},                                  \
-        {"state", '\0', "STATE",                                                        \
-         "in this state: active, revoked, destroyed, kept (not destroyed)"},            \
-    {                                                                                   \
-        "kek", '\0', "N", "sealed under this version of the KEK"                        \
+#define KEY_SELECT_OPTIONS                                                               \
+    {"content-id", '\0', "GLOB",                                                         \
+     "of contents that match; * and ? stand for any text and "                           \
+     "character, \\ takes their meaning away"},                                          \
+        {"kid", '\0', "UUID", "with this KID; may be given more than once"},             \
+        {"period", '\0', "ID", "that belong to a period with this id or index"},         \
+        {"since", '\0', "TIME", "made at this time or later, such as 2026-01-31 (UTC)"}, \
+        {"before", '\0', "TIME", "made before this time"},                               \
+        {"state", '\0', "STATE",                                                         \
+         "in this state: active, revoked, destroyed, kept (not destroyed)"},             \
+    {                                                                                    \
+        "kek", '\0', "N", "sealed under this version of the KEK"                         \
     }
 
 /* The selection that the options make, {} for none of them; NULL when it has said what is wrong

@@ -36,6 +36,8 @@ src_ctl_libctl_a_SOURCES = \
 	src/ctl/key_change.c \
 	src/ctl/key_cpix.c \
 	src/ctl/key_csv.c \
+	src/ctl/key_document.c src/ctl/key_document.h \
+	src/ctl/key_export.c \
 	src/ctl/key_import.c \
 	src/ctl/key_select.c src/ctl/key_select.h \
 	src/ctl/key_source.h \

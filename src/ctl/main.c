@@ -13,20 +13,21 @@
 enum { SECURE_HEAP = 1 << 18 };
 
 static const struct ctl_command *const COMMANDS[] = {
-    &db_init_command,          &db_status_command,      &kek_create_command,
-    &kek_list_command,         &kek_activate_command,   &kek_retire_command,
-    &kek_destroy_command,      &kek_rewrap_command,     &kek_escrow_command,
-    &kek_recover_command,      &tenant_add_command,     &tenant_list_command,
-    &client_add_command,       &client_list_command,    &client_passwd_command,
-    &client_set_command,       &client_disable_command, &client_enable_command,
-    &key_list_command,         &key_show_command,       &key_revoke_command,
-    &key_restore_command,      &key_destroy_command,    &key_retain_command,
-    &key_import_command,       &drm_show_command,       &drm_set_command,
-    &drm_unset_command,        &policy_show_command,    &policy_set_command,
-    &policy_unset_command,     &audit_tail_command,     &audit_seal_command,
-    &audit_checkpoint_command, &audit_verify_command,   &audit_export_command,
-    &audit_archive_command,    &status_command,         &config_command,
-    &request_command,          &lint_command,           &show_command,
+    &db_init_command,      &db_status_command,        &kek_create_command,
+    &kek_list_command,     &kek_activate_command,     &kek_retire_command,
+    &kek_destroy_command,  &kek_rewrap_command,       &kek_escrow_command,
+    &kek_recover_command,  &tenant_add_command,       &tenant_list_command,
+    &client_add_command,   &client_list_command,      &client_passwd_command,
+    &client_set_command,   &client_disable_command,   &client_enable_command,
+    &key_list_command,     &key_show_command,         &key_revoke_command,
+    &key_restore_command,  &key_destroy_command,      &key_retain_command,
+    &key_import_command,   &key_export_command,       &drm_show_command,
+    &drm_set_command,      &drm_unset_command,        &policy_show_command,
+    &policy_set_command,   &policy_unset_command,     &audit_tail_command,
+    &audit_seal_command,   &audit_checkpoint_command, &audit_verify_command,
+    &audit_export_command, &audit_archive_command,    &status_command,
+    &config_command,       &request_command,          &lint_command,
+    &show_command,
 };
 
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof COMMANDS[0] };

@@ -25,6 +25,9 @@ int recipient_make(struct recipient *out, char *why, size_t size);
  * certificate_path may be NULL. OpenSSL asks on the terminal for the passphrase of the key. */
 int recipient_load(struct recipient *out, const char *key_path, const char *certificate_path,
                    char *why, size_t size);
+/* The first certificate of a PEM file as base64 of DER, freed with free(); NULL when it has put
+ * what is wrong into why. */
+char *recipient_certificate(const char *path, char *why, size_t size);
 void recipient_free(struct recipient *r);
 
 /* What opening a document has shown. */

@@ -87,24 +87,41 @@ static int load_key(struct recipient *out, const char *path, char *why, size_t s
     return result;
 }
 
-static int load_certificate(struct recipient *out, const char *path, char *why, size_t size)
+/* The first certificate of a file; NULL when it has said what is wrong. */
+static X509 *read_certificate(const char *path, char *why, size_t size)
 {
     struct buf text;
-    int result = -1;
     BIO *bio = open_file(path, &text, why, size);
     X509 *x509 = bio != NULL ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
     if (bio != NULL && x509 == NULL)
         (void)refuse(why, size, path, "no certificate in PEM form");
-    else if (x509 != NULL && X509_check_private_key(x509, out->key) != 1)
+    BIO_free(bio);
+    buf_free(&text);
+    return x509;
+}
+
+static int load_certificate(struct recipient *out, const char *path, char *why, size_t size)
+{
+    int result = -1;
+    X509 *x509 = read_certificate(path, why, size);
+    if (x509 != NULL && X509_check_private_key(x509, out->key) != 1)
         (void)refuse(why, size, path, "the certificate is not that of the private key");
     else if (x509 != NULL && (out->certificate = certificate_text(x509)) == NULL)
         (void)refuse(why, size, path, "out of memory");
     else if (x509 != NULL)
         result = 0;
     X509_free(x509);
-    BIO_free(bio);
-    buf_free(&text);
     return result;
+}
+
+char *recipient_certificate(const char *path, char *why, size_t size)
+{
+    X509 *x509 = read_certificate(path, why, size);
+    char *text = x509 != NULL ? certificate_text(x509) : NULL;
+    if (x509 != NULL && text == NULL)
+        (void)refuse(why, size, path, "out of memory");
+    X509_free(x509);
+    return text;
 }
 
 int recipient_load(struct recipient *out, const char *key_path, const char *certificate_path,
