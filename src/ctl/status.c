@@ -11,6 +11,8 @@
 #include "ctl/output.h"
 #include "keystore/keyring.h"
 
+enum { WHY_SIZE = 128 };
+
 static const struct column COLUMNS[] = {
     {"ready", "Ready", false, 0},
     {"reason", "Because", false, 0},
@@ -29,6 +31,9 @@ static const struct column COLUMNS[] = {
 static const char COUNTS[] =
     "SELECT (SELECT kek_version FROM speke.v_kek WHERE state = 'active') AS kek_version, "
     "(SELECT check_value FROM speke.v_kek WHERE state = 'active') AS check_value, "
+    "(SELECT json_agg(json_build_array(kek_version, check_value) ORDER BY kek_version)::jsonb "
+    "FROM speke.v_kek JOIN speke.v_kek_use u USING (kek_version) "
+    "WHERE u.state <> 'active' AND u.keys > 0) AS others, "
     "(SELECT count(*) FROM speke.v_tenant) AS tenants, "
     "(SELECT count(*) FROM speke.v_client) AS clients, "
     "(SELECT count(*) FROM speke.v_client WHERE NOT in_force) AS clients_disabled, "
@@ -36,28 +41,60 @@ static const char COUNTS[] =
     "(SELECT to_char(at AT TIME ZONE 'UTC', '" CTL_TIME "') FROM speke.v_audit "
     "WHERE event = 'release' ORDER BY event_id DESC LIMIT 1) AS last_release";
 
-/* Adds the KEK's state and gives back why the service is sealed, NULL when it is not. */
-static const char *add_kek(json_t *object, const struct settings *settings)
+/* The first KEK of those that are not active and have keys that the file does not hold; 0 for
+ * none. */
+static long missing_kek(struct keyring *ring, const json_t *others)
 {
-    const char *path = kek_path(settings);
+    size_t i;
+    json_t *other;
+    json_array_foreach(others, i, other)
+    {
+        const long version = (long)json_integer_value(json_array_get(other, 0));
+        const char *check = json_string_value(json_array_get(other, 1));
+        if (check != NULL && strcmp(kek_in_file(ring, version, check), "yes") != 0)
+            return version;
+    }
+    return 0;
+}
+
+/* What is wrong with the KEKs that the database knows, "" when nothing is. */
+static const char *judge_keks(const json_t *object, struct keyring *ring, char why[static WHY_SIZE])
+{
     const json_t *version = json_object_get(object, "kek_version");
     const char *check = json_string_value(json_object_get(object, "check_value"));
     const char *state = "no";
-    if (json_is_integer(version) && check != NULL) {
-        struct keyring *ring = kek_open_ring(settings, path);
-        state = ring == NULL ? "out of memory"
-                             : kek_in_file(ring, (long)json_integer_value(version), check);
-        keyring_free(ring);
+    why[0] = '\0';
+    if (check == NULL) {
+        (void)snprintf(why, WHY_SIZE, "no KEK is active (run \"spekectl kek create\")");
+        return state;
     }
+    state = kek_in_file(ring, (long)json_integer_value(version), check);
+    const long missing = missing_kek(ring, json_object_get(object, "others"));
+    if (strcmp(state, "yes") != 0)
+        (void)snprintf(why, WHY_SIZE, "the KEK file does not hold the active KEK");
+    else if (missing != 0)
+        (void)snprintf(why, WHY_SIZE, "keys are sealed under KEK %ld, which is not in the KEK file",
+                       missing);
+    return state;
+}
+
+/* Adds the KEK's state and gives back why not all can be opened, NULL when it can. */
+static const char *add_kek(json_t *object, const struct settings *settings,
+                           char why[static WHY_SIZE])
+{
+    const char *path = kek_path(settings);
+    struct keyring *ring = kek_open_ring(settings, path);
+    if (ring == NULL)
+        return "out of memory";
+    const char *state = judge_keks(object, ring, why);
     const char *from = path != NULL ? path : settings->kek_command;
     const int result = json_object_set_new(object, "kek_in_file", json_string(state)) |
                        json_object_set_new(object, "kek_file", json_string(from)) |
-                       json_object_del(object, "check_value");
+                       json_object_del(object, "check_value") | json_object_del(object, "others");
+    keyring_free(ring);
     if (result != 0)
         return "out of memory";
-    if (!json_is_integer(version))
-        return "no KEK is active (run \"spekectl kek create\")";
-    return strcmp(state, "yes") == 0 ? NULL : "the KEK file does not hold the active KEK";
+    return why[0] != '\0' ? why : NULL;
 }
 
 static int print_status(const struct ctl *ctl, json_t *object, const char *reason)
@@ -75,6 +112,7 @@ static int run_status(struct ctl *ctl, const struct ctl_arguments *args)
 {
     (void)args; /* takes none */
     struct settings settings;
+    char why[WHY_SIZE];
     long version = 0;
     int code = ctl_settings(ctl, &settings);
     if (code != CTL_DONE)
@@ -93,7 +131,7 @@ static int run_status(struct ctl *ctl, const struct ctl_arguments *args)
     json_t *object = json_incref(json_array_get(rows, 0));
     json_decref(rows);
     if (object != NULL) {
-        const char *reason = add_kek(object, &settings);
+        const char *reason = add_kek(object, &settings, why);
         const int result = json_object_set_new(object, "database", json_string(PQdb(db))) |
                            json_object_set_new(object, "schema_version",
                                                json_integer((json_int_t)version));

@@ -3,15 +3,20 @@
 a client is looked for in raw, hexadecimal (either case) and base64."""
 import base64
 import os
+import shutil
+import signal
+import subprocess
 import threading
 import time
 
 import pytest
 
 from harness import documents as d
+from harness import sealed
 from harness.answers import check_v1, check_v2
 from harness.http import Raw
-from harness.process import ROOT, log_text
+from harness.process import ROOT, children, log_text, run, wait_until
+from harness.web import USER
 
 
 def needles(key):
@@ -52,6 +57,16 @@ def read(path):
         return b""
 
 
+def all_secrets(site):
+    """Everything that must not lie about: the content keys and the KEKs, in each form."""
+    return {**all_needles(site.keys), **kek_needles(site)}
+
+
+def kek_needles(site):
+    """KEKs by their first half, which is as long as a content key."""
+    return {f"{form} of KEK {v}": n for v, kek in site.keks.items() for form, n in needles(kek[:16]).items()}
+
+
 def all_needles(keys):
     return {f"{form} of key {i}": n for i, key in enumerate(keys) for form, n in needles(key).items()}
 
@@ -73,15 +88,30 @@ def used_site(install, run_directory):
             "log_parameter_max_length": "-1",
             "log_parameter_max_length_on_error": "-1",
             "log_error_verbosity": "verbose",
+            "log_temp_files": "0",
+            "shared_preload_libraries": "'pg_stat_statements,auto_explain'",
+            "pg_stat_statements.track": "all",
+            "pg_stat_statements.track_utility": "on",
+            "auto_explain.log_min_duration": "0",
+            "auto_explain.log_analyze": "on",
+            "auto_explain.log_verbose": "on",
+            "auto_explain.log_nested_statements": "on",
+            "auto_explain.log_parameter_max_length": "-1",
         },
         web_log_level="debug",
     )
     try:
         site.start()
+        site.query("CREATE EXTENSION pg_stat_statements SCHEMA public")
         site.keys = []
         for kind in site.WEB_KINDS:
             with site.web(kind).client() as client:
                 site.keys += make_exchanges(client)
+        # The KEKs pass through spekectl, too: two more, of which one seals the keys anew.
+        site.ctl("kek", "create", "--version", "2", user="op")
+        site.ctl("kek", "rewrap", user="op")
+        site.ctl("kek", "create", "--version", "3", "--inactive", user="op")
+        site.keks = sealed.read_kek_file(site.kek)
         yield site
     finally:
         site.stop()
@@ -125,22 +155,14 @@ def test_database_dump(used_site):
     """A dump holds every row and no usable key."""
     dump = used_site.pg.dump()
     assert dump.count(b"release") >= len(used_site.keys) // 2, "the dump must hold the audit rows"
-    found = search(all_needles(used_site.keys), "the dump", dump)
-    with open(used_site.kek, encoding="ascii") as kek:
-        for line in kek:
-            if line[0].isdigit():
-                found += search(
-                    {"KEK": base64.b64decode(line.split()[1]), "KEK text": line.split()[1].encode()},
-                    "the dump",
-                    dump,
-                )
+    found = search(all_secrets(used_site), "the dump", dump)
     assert not found, f"keys in the dump: {found}"
 
 
 def test_database_files(used_site):
     """Tables, indexes and write-ahead log."""
     used_site.query("CHECKPOINT")
-    secrets = all_needles(used_site.keys)
+    secrets = all_secrets(used_site)
     found, size = [], 0
     for path in files_below(used_site.pg.data):
         data = read(path)
@@ -155,14 +177,23 @@ def test_logs(used_site):
     statements = log_text(used_site.pg.log)
     assert "acquire" in statements, "PostgreSQL must have logged the statements"
     assert "parameters" in statements, "PostgreSQL must have logged the parameters"
+    assert "Query Text:" in statements and "rewrap_store" in statements, "auto_explain must have logged"
     assert len(used_site.log_text().splitlines()) > 10, "the responder must have logged something"
-    found, secrets = [], all_needles(used_site.keys)
+    found, secrets = [], all_secrets(used_site)
     for name, text in used_site.logs().items():
         found += search(secrets, f"the log of {name}", text.encode())
     for password in used_site.password.values():
         if password != used_site.password["webauth"]:  # CREATE ROLE of the test itself
             found += search({"password": password.encode()}, "logs", "".join(used_site.logs().values()).encode())
     assert not found, f"keys in logs: {found}"
+
+
+def test_statement_statistics(used_site):
+    """pg_stat_statements, which keeps the texts of statements; its file is among the others."""
+    rows = used_site.query("SELECT query FROM public.pg_stat_statements")
+    text = "\n".join(row["query"] for row in rows)
+    assert "acquire" in text and "rewrap_store" in text, "the statistics must know the statements"
+    assert not search(all_secrets(used_site), "pg_stat_statements", text.encode())
 
 
 def test_every_other_file(used_site):
@@ -303,33 +334,98 @@ def test_the_watch_sees_a_spilled_answer(used_site):
         del used_site.webs["control"]
 
 
-@pytest.mark.skipif(not ROOT, reason="reading a worker's memory needs root")
-def test_keys_are_wiped_from_worker_memory(used_site):
-    """After an exchange the worker's memory holds the keys neither raw nor as base64."""
+def exchanges_in_every_worker(site):
+    """Exchanges of each kind, often enough that every worker has served some; their keys."""
+    keys = []
+    for kind in ("lighttpd", "apache"):
+        with site.web(kind).client() as client:
+            for _ in range(2 * site.workers):
+                keys += make_exchanges(client)
+                request = d.many_keys(5)
+                answer = client.post(request)
+                assert answer.status == 200, f"{answer.status} {answer.text[:200]!r}"
+                keys += check_v2(answer.body, request).key.values()
+    return keys
+
+
+@pytest.mark.skipif(not ROOT or not shutil.which("gcore"), reason="a worker's core needs root and gdb")
+def test_core_of_a_worker(used_site, tmp_path):
+    """A core that root forces, with the mappings that are left out of cores: no content key, in any
+    form. The KEKs are in the secure heap and nowhere else, and a core that leaves out what is
+    to be left out has none of them."""
     site = used_site
-    with site.web("lighttpd").client() as client:
-        request = d.many_keys(5)
-        for _ in range(2 * site.workers):
-            answer = client.post(request)
-            assert answer.status == 200, f"{answer.status} {answer.text[:200]!r}"
-        keys = list(check_v2(answer.body, request).key.values())
-    secrets = {
-        f"{form} of key {i}": needle
-        for i, key in enumerate(keys)
-        for form, needle in needles(key).items()
-        if form in ("raw", "base64", "hex")
-    }
-    found, size = [], 0
+    keys = exchanges_in_every_worker(site)
+    assert len(keys) > 50
+    content, keks = all_needles(keys), kek_needles(site)
+    raw = {name: needle for name, needle in keks.items() if name.startswith("raw")}
+    seen = 0
     for pid in site.worker_pids():
-        for data in memory_of(pid):
-            size += len(data)
-            found += search(secrets, f"memory of {pid}", data)
-    assert size > 1_000_000, f"only {size} bytes of memory were read"
-    assert not found, f"keys left in memory: {sorted(set(found))}"
+        whole, usual = (core_of(pid, tmp_path, *options) for options in (["-a"], []))
+        assert len(whole) > 1_000_000
+        assert not search(content, f"core of {pid}", whole), search(content, f"core of {pid}", whole)
+        seen += len(search(raw, "core", whole))
+        text = {name: needle for name, needle in keks.items() if name not in raw}
+        assert not search(text, "core", whole), "the text of the KEK file is left"
+        assert not search(keks, "core", usual), "a KEK outside what is left out of cores"
+        for name, data in regions_of(pid):
+            if search(raw, name, data):
+                assert "dd" in flags_of(pid, name) and "lo" in flags_of(pid, name), (
+                    f"a KEK in {name}, which is not locked or not left out of cores: {flags_of(pid, name)}"
+                )
+    assert seen, "control: the search finds the KEKs in a worker that uses them"
 
 
-def memory_of(pid):
-    """The writable regions of a process, one after another."""
+def core_of(pid, directory, *options):
+    run(["gcore", *options, "-o", str(directory / "core"), str(pid)])
+    path = directory / f"core.{pid}"
+    data = path.read_bytes()
+    path.unlink()
+    return data
+
+
+def flags_of(pid, span):
+    """VmFlags of a mapping: "lo" locked, "dd" not in cores."""
+    with open(f"/proc/{pid}/smaps", encoding="ascii", errors="replace") as lines:
+        here = False
+        for line in lines:
+            if line.split()[0] == span:
+                here = True
+            elif here and line.startswith("VmFlags:"):
+                return line.split()[1:]
+    return []
+
+
+@pytest.mark.skipif(not ROOT or not USER, reason="runs spekectl as another user")
+def test_spekectl_makes_no_core(used_site):
+    """Nor is its memory another process's to read, while it works with keys."""
+    site = used_site
+    site.ctl("kek", "activate", "3", user="op")
+    child = subprocess.Popen(
+        ["/usr/sbin/runuser", "-u", USER, "--", site.install.spekectl, "--config", site.config,
+         "--db", site.pg.dsn(user="op"), "kek", "rewrap", "--batch", "1", "--pause", "60000"],
+        env={"PATH": "/usr/bin:/bin"},
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        sql = "SELECT count(*) AS n FROM speke.content_key WHERE kek_version = 3"
+        wait_until(lambda: site.query(sql)[0]["n"] == 1, 10, "the first key")
+        pid = next(p for p in [child.pid, *children(child.pid)] if "spekectl" in os.readlink(f"/proc/{p}/exe"))
+        with open(f"/proc/{pid}/limits", encoding="ascii") as limits:
+            line = next(line for line in limits if line.startswith("Max core file size"))
+        assert line.split()[4:6] == ["0", "0"]
+        assert os.stat(f"/proc/{pid}/mem").st_uid == 0, "spekectl is dumpable"
+        content = all_needles(site.keys)
+        for name, data in regions_of(pid):
+            assert not search(content, name, data), f"a content key is left in {name}"
+    finally:
+        for pid in children(child.pid):
+            os.kill(pid, signal.SIGKILL)
+        child.kill()
+        child.wait()
+
+
+def regions_of(pid):
+    """(span, contents) of the writable regions of a process."""
     with open(f"/proc/{pid}/maps", encoding="ascii", errors="replace") as maps, open(
         f"/proc/{pid}/mem", "rb", 0
     ) as memory:
@@ -340,6 +436,6 @@ def memory_of(pid):
             begin, end = (int(x, 16) for x in span.split("-"))
             try:
                 memory.seek(begin)
-                yield memory.read(end - begin)
+                yield span, memory.read(end - begin)
             except OSError:
                 continue  # a guard page
