@@ -379,7 +379,7 @@ static int load_recipients(struct export *e, const struct ctl_arguments *args)
 
 static int read_options(struct export *e, const struct ctl_arguments *args)
 {
-    const char *format = option_value(args, "format");
+    const char *format = option_value(args, "format"), *state = option_value(args, "state");
     const bool clear = option_given(args, "clear"), to = option_given(args, "to");
     e->output = option_value(args, "output");
     e->directory = option_value(args, "directory");
@@ -388,6 +388,8 @@ static int read_options(struct export *e, const struct ctl_arguments *args)
         return ctl_fail(CTL_USAGE, "--format: cpix or csv");
     if (option_value(args, "tenant") == NULL)
         return ctl_fail(CTL_USAGE, "--tenant TENANT is needed");
+    if (state != NULL && strcmp(state, "destroyed") == 0)
+        return ctl_fail(CTL_USAGE, "--state: destroyed keys have no value to export");
     if (e->csv && to)
         return ctl_fail(CTL_USAGE, "CSV cannot be encrypted: --to is for CPIX");
     if (to == clear)
