@@ -8,6 +8,8 @@ dist_apacheexamples_DATA = \
 	apache/speke-digest.conf \
 	apache/speke-fcgid.conf \
 	apache/speke-gateway.conf \
+	apache/speke-player-fcgid.conf \
+	apache/speke-player.conf \
 	apache/speke-proxy.conf \
 	apache/speke-server.conf \
 	apache/speke-webauth-dbd.conf \

@@ -7,6 +7,8 @@ dist_lighttpdexamples_DATA = \
 	lighttpd/speke-defaults.conf \
 	lighttpd/speke-digest.conf \
 	lighttpd/speke-gateway.conf \
+	lighttpd/speke-player-spawn.conf \
+	lighttpd/speke-player.conf \
 	lighttpd/speke-socket.conf \
 	lighttpd/speke-spawn.conf \
 	lighttpd/speke-webauth-dbi.conf \

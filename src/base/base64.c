@@ -141,3 +141,53 @@ int base64_decode(const char *text, size_t n, unsigned char *out, size_t size, s
     *len = d.len;
     return 0;
 }
+
+size_t base64url_encode(const void *bytes, size_t n, char *out)
+{
+    size_t length = base64_encode(bytes, n, out);
+    while (length > 0 && out[length - 1] == '=')
+        length--;
+    out[length] = '\0';
+    for (size_t i = 0; i < length; i++) {
+        if (out[i] == '+')
+            out[i] = '-';
+        else if (out[i] == '/')
+            out[i] = '_';
+    }
+    return length;
+}
+
+/* The value of a character of base64url, -1 for any other. */
+static int url_digit(char c)
+{
+    if (c == '-')
+        return digit('+');
+    if (c == '_')
+        return digit('/');
+    return c == '+' || c == '/' ? -1 : digit((unsigned char)c);
+}
+
+int base64url_decode(const char *text, size_t n, unsigned char *out, size_t size, size_t *len)
+{
+    unsigned bits = 0;
+    unsigned count = 0;
+    *len = 0;
+    for (size_t i = 0; i < n; i++) {
+        const int value = url_digit(text[i]);
+        if (value < 0 || (count >= 2 && *len == size))
+            break;
+        bits = (bits << 6 | (unsigned)value) & 0x3fff;
+        count += 6;
+        if (count >= 8) {
+            count -= 8;
+            out[(*len)++] = (unsigned char)(bits >> count);
+        }
+        if (i + 1 == n && count < 6 && (bits & ((1U << count) - 1)) == 0)
+            return 0;
+    }
+    if (n == 0)
+        return 0;
+    secret_wipe(out, *len);
+    *len = 0;
+    return -1;
+}

@@ -18,4 +18,11 @@ size_t base64_encode(const void *bytes, size_t n, char *out);
  * or does not fit; the bytes written so far are wiped then. */
 int base64_decode(const char *text, size_t n, unsigned char *out, size_t size, size_t *len);
 
+/* The same for base64url without padding (RFC 4648 section 5), as JWT and JWK have it. Writes
+ * BASE64_SIZE(n) bytes at most. */
+size_t base64url_encode(const void *bytes, size_t n, char *out);
+/* Takes nothing but the one text that base64url_encode() makes: no padding, no white space, no
+ * surplus bits. */
+int base64url_decode(const char *text, size_t n, unsigned char *out, size_t size, size_t *len);
+
 #endif

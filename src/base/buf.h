@@ -42,5 +42,8 @@ void buf_put_base64(struct buf *b, const void *bytes, size_t n);
 /* Appends text with the five XML characters escaped, and TAB, LF and CR as character references,
  * so that it reads back the same from an attribute (XML 1.0 section 3.3.3). */
 void buf_put_xml(struct buf *b, const char *text);
+/* Appends text with all but the unreserved characters percent-encoded (RFC 3986 section 2.3), so
+ * that it stays one segment of a path. */
+void buf_put_percent(struct buf *b, const char *text);
 
 #endif

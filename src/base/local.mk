@@ -9,6 +9,7 @@ src_base_libbase_a_SOURCES = \
 	src/base/printable.c src/base/printable.h \
 	src/base/scheme.c src/base/scheme.h \
 	src/base/secret.c src/base/secret.h \
+	src/base/segment.c src/base/segment.h \
 	src/base/settings.c src/base/settings.h \
 	src/base/trim.c src/base/trim.h \
 	src/base/utf8.c src/base/utf8.h \

@@ -48,6 +48,14 @@ static const struct setting TABLE[] = {
     NUMBER(max_requests, "0", 0, INT_MAX, "requests after which a worker is replaced; 0 for never"),
     TEXT(key_url, "", NULL,
          "URL below which players fetch AES-128 keys; empty: derived from the request's own URL"),
+    TEXT(player_url, "", NULL,
+         "URL of the player's door; {key_url} is below it unless the setting key_url is given"),
+    NUMBER(player_rate, "0", 0, 100000,
+           "requests a second that each worker takes from one player's address; 429 above twice as "
+           "many at once; 0 for any number"),
+    TEXT(door, "any", "any packager player",
+         "whom the program serves: as the web server's parameter SPEKE_DOOR says, packagers alone, "
+         "or players alone"),
     TEXT(user_agent, "speke-fcgi/" SPEKE_VERSION, NULL,
          "the provider's name in X-Speke-User-Agent and Speke-User-Agent"),
     TEXT(log, "stderr", "stderr syslog",

@@ -21,6 +21,8 @@ struct settings {
     char log_level[SETTING_TEXT_SIZE];
     char user_agent[SETTING_TEXT_SIZE];
     char key_url[SETTING_TEXT_SIZE];
+    char player_url[SETTING_TEXT_SIZE];
+    char door[SETTING_TEXT_SIZE];
     long database_timeout; /* milliseconds */
     long max_body;         /* bytes */
     long max_keys;
@@ -28,6 +30,7 @@ struct settings {
     long secure_heap;         /* bytes */
     long max_requests;        /* 0: no limit */
     long audit_seal_interval; /* seconds; 0: never */
+    long player_rate;         /* 0: no limit */
     bool audit_wait;
     bool prepare;
 };

@@ -19,6 +19,9 @@ extern const struct ctl_command audit_tail_command, audit_seal_command, audit_ch
     audit_verify_command, audit_export_command, audit_archive_command;
 extern const struct ctl_command drm_show_command, drm_set_command, drm_unset_command;
 extern const struct ctl_command policy_show_command, policy_set_command, policy_unset_command;
+extern const struct ctl_command token_key_add_command, token_key_list_command,
+    token_key_disable_command, token_key_enable_command, token_key_remove_command,
+    token_key_rewrap_command, token_issue_command;
 extern const struct ctl_command status_command;
 extern const struct ctl_command config_command;
 extern const struct ctl_command request_command, lint_command, show_command;

@@ -62,9 +62,12 @@ src_ctl_libctl_a_SOURCES = \
 	src/ctl/show.c \
 	src/ctl/status.c \
 	src/ctl/tenant_load.c src/ctl/tenant_load.h \
-	src/ctl/tenant.c
+	src/ctl/tenant.c \
+	src/ctl/token.c \
+	src/ctl/token_file.c src/ctl/token_file.h \
+	src/ctl/token_key.c
 
 spekectl_SOURCES = src/ctl/main.c
-spekectl_LDADD = src/ctl/libctl.a src/exchange/libexchange.a src/keystore/libkeystore.a src/cpix/libcpix.a src/drm/libdrm.a \
+spekectl_LDADD = src/ctl/libctl.a src/player/libplayer.a src/exchange/libexchange.a src/keystore/libkeystore.a src/cpix/libcpix.a src/drm/libdrm.a \
 	src/base/libbase.a $(LIBXML2_LIBS) $(OPENSSL_LIBS) $(LIBPQ_LIBS) $(LIBCURL_LIBS) \
-	$(JANSSON_LIBS)
+	$(CJOSE_LIBS) $(JANSSON_LIBS)

@@ -36,11 +36,12 @@ struct drm_values {
 enum playready_header { PLAYREADY_4_0, PLAYREADY_4_1, PLAYREADY_4_2, PLAYREADY_4_3 };
 
 /* What a tenant may set for a DRM system. The templates hold text and any of {content_id}
- * (percent-encoded), {content_id_base64} (of its UTF-8; the alphabet with '+' and '/'), {kid}
+ * (percent-encoded), {content_segment} (the same, or short where that could not stand in a path:
+ * base/segment.h), {content_id_base64} (of its UTF-8; the alphabet with '+' and '/'), {kid}
  * (lower case with hyphens), {kid_hex}, {kid_base64}, {iv_base64}, {iv_hex}, {system_id}. Those of
- * URIs also {guide_json} (the base64 JSON that the MediaPackage guide asks for), {key_url} and
- * {pssh} (base64 of the box), those of XML also {pssh}, {content_id_raw} (as it is) and
- * {content_id_json} (a JSON string in quotes), those of data these two, {kid_bytes} and
+ * URIs also {guide_json} (the base64 JSON that the MediaPackage guide asks for), {key_url},
+ * {clearkey_url} and {pssh} (base64 of the box), those of XML also {pssh}, {content_id_raw} (as it
+ * is) and {content_id_json} (a JSON string in quotes), those of data these two, {kid_bytes} and
  * {hex:0a1b}. */
 struct drm_settings {
     const char *widevine_provider;          /* NULL or "": field left out */
@@ -50,9 +51,12 @@ struct drm_settings {
     enum playready_header playready_header; /* for CTR; CBC is always 4.3 */
     const char *fairplay_uri;               /* template of the whole URI */
     const char *key_url;                    /* template of the AES-128 key URL */
-    const char *key_url_base; /* what {key_url} stands for, without a slash at its end */
-    bool hls_ctr_method;      /* METHOD=SAMPLE-AES-CTR for cenc; else SAMPLE-AES there too */
-    bool hls_keyid;           /* add KEYID=0x… to the Widevine line */
+    const char *key_url_base;      /* what {key_url} stands for, without a slash at its end */
+    bool eme_licence;              /* the system "eme" is served */
+    const char *eme_la_url;        /* template of the licence URL */
+    const char *clearkey_url_base; /* what {clearkey_url} stands for, likewise */
+    bool hls_ctr_method;           /* METHOD=SAMPLE-AES-CTR for cenc; else SAMPLE-AES there too */
+    bool hls_keyid;                /* add KEYID=0x… to the Widevine line */
     bool hls_iv; /* add IV=0x… to the AES-128 line; else a segment's number is its IV */
     const char *hls_keyformat;         /* KEYFORMAT; NULL or "": the system's own */
     const char *hls_keyformatversions; /* KEYFORMATVERSIONS, likewise: "1" */
@@ -71,7 +75,8 @@ struct drm_settings {
 #define DRM_SCHEME_BIT(scheme) (1U << (scheme))
 
 /* The settings that follow the MediaPackage guide: skd:// with {guide_json}, and
- * {key_url}/{content_id}/{kid}. key_url_base is "" and has to be set where AES-128 is in use. */
+ * {key_url}/{content_segment}/{kid}. key_url_base is "" and has to be set where AES-128 is in use.
+ */
 extern const struct drm_settings DRM_DEFAULT_SETTINGS;
 
 struct drm_input {
@@ -90,7 +95,7 @@ struct drm_input {
 struct drm_system;
 
 /* The systems that the program knows, in a fixed order. */
-enum { DRM_SYSTEMS = 6 };
+enum { DRM_SYSTEMS = 7 };
 const struct drm_system *drm_at(size_t i);
 size_t drm_index(const struct drm_system *system); /* its place in that order */
 /* The one that stands for all others: what it says comes from the templates of the settings. */
@@ -99,11 +104,13 @@ const struct drm_system *drm_from_templates(void);
 /* The system with that ID, NULL when none is known in that version. */
 const struct drm_system *drm_find(const struct uuid *system_id, enum speke_version version);
 /* By its short name: widevine, playready, fairplay, clearkey (HLS AES-128), aes128 (its v1 ID),
- * common. NULL when there is none. */
+ * common, eme (Clear Key licences). NULL when there is none. */
 const struct drm_system *drm_find_by_name(const char *name);
 const char *drm_name(const struct drm_system *system);  /* short name */
 const char *drm_title(const struct drm_system *system); /* for people: "PlayReady" */
 const struct uuid *drm_id(const struct drm_system *system);
+/* Whether it is served only where the settings switch it on. */
+bool drm_needs_switch(const struct drm_system *system);
 /* Whether the system works with the scheme. SCHEME_NONE fits every system that v1 knows. */
 bool drm_scheme_fits(const struct drm_system *system, enum scheme scheme);
 

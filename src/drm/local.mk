@@ -4,6 +4,7 @@ src_drm_libdrm_a_SOURCES = \
 	src/drm/clearkey.c \
 	src/drm/common.c \
 	src/drm/drm.h \
+	src/drm/eme.c \
 	src/drm/fairplay.c \
 	src/drm/hls.c src/drm/hls.h \
 	src/drm/playready.c \

@@ -29,6 +29,7 @@ struct drm_system {
     unsigned schemes;                    /* bits SCHEME_BIT() */
     unsigned v1_fields;                  /* bits of enum drm_field; 0: not known in v1 */
     unsigned v2_fields;                  /* likewise in v2.0 and v2.1 */
+    bool switched;                       /* served only where the settings say so */
     int (*signal)(struct signalling *s); /* called when something is wanted; sets s->values;
                                             returns 0, or -1 with the failure set */
 };
@@ -39,6 +40,7 @@ int playready_signal(struct signalling *s);
 int fairplay_signal(struct signalling *s);
 int clearkey_signal(struct signalling *s); /* HLS AES-128 under both of its IDs */
 int common_signal(struct signalling *s);
+int eme_signal(struct signalling *s); /* Clear Key licences */
 int template_signal(struct signalling *s);
 
 /* Whether one of the fields is wanted. */

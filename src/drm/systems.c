@@ -28,8 +28,10 @@ enum {
 const struct drm_settings DRM_DEFAULT_SETTINGS = {
     .playready_header = PLAYREADY_4_0,
     .fairplay_uri = "skd://{guide_json}",
-    .key_url = "{key_url}/{content_id}/{kid}",
+    .key_url = "{key_url}/{content_segment}/{kid}",
     .key_url_base = "",
+    .eme_la_url = "{clearkey_url}/{content_segment}",
+    .clearkey_url_base = "",
     .schemes = CTR_OR_CBC,
 };
 
@@ -92,6 +94,17 @@ static const struct drm_system SYSTEMS[] = {
         .v2_fields = DRM_PSSH | DRM_CONTENT_PROTECTION,
         .signal = common_signal,
     },
+    {
+        .name = "eme",
+        .title = "W3C Clear Key",
+        .id = {{0xe2, 0x71, 0x9d, 0x58, 0xa9, 0x85, 0xb3, 0xc9, 0x78, 0x1a, 0xb0, 0x30, 0xaf, 0x78,
+                0xd3, 0x0e}},
+        .schemes = CTR_OR_CBC | SAMPLE_AES | SAMPLE_AES_CTR,
+        .v1_fields = DRM_CONTENT_PROTECTION,
+        .v2_fields = DRM_PSSH | DRM_CONTENT_PROTECTION | HLS_LINES,
+        .switched = true,
+        .signal = eme_signal,
+    },
 };
 
 _Static_assert(sizeof SYSTEMS / sizeof SYSTEMS[0] == DRM_SYSTEMS, "DRM_SYSTEMS counts them");
@@ -116,6 +129,11 @@ const struct drm_system *drm_find(const struct uuid *system_id, enum speke_versi
             return fields_of(&SYSTEMS[i], version) != 0 ? &SYSTEMS[i] : NULL;
     }
     return NULL;
+}
+
+bool drm_needs_switch(const struct drm_system *system)
+{
+    return system->switched;
 }
 
 const struct drm_system *drm_find_by_name(const char *name)

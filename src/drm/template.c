@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/failure.h"
+#include "base/segment.h"
 #include "drm/drm.h"
 #include "drm/system.h"
 #include "drm/text.h"
@@ -16,13 +17,19 @@ enum { IV_BYTES = 16 };
 
 static bool put_content_id(struct buf *b, const struct drm_input *in)
 {
-    text_put_percent(b, in->content_id);
+    buf_put_percent(b, in->content_id);
     return true;
 }
 
 static bool put_content_id_base64(struct buf *b, const struct drm_input *in)
 {
     buf_put_base64(b, in->content_id, strlen(in->content_id));
+    return true;
+}
+
+static bool put_content_segment(struct buf *b, const struct drm_input *in)
+{
+    segment_put(b, in->content_id);
     return true;
 }
 
@@ -90,6 +97,14 @@ static bool put_key_url(struct buf *b, const struct drm_input *in)
     return signal_given(base);
 }
 
+static bool put_clearkey_url(struct buf *b, const struct drm_input *in)
+{
+    const char *base = in->settings->clearkey_url_base;
+    if (signal_given(base))
+        buf_puts(b, base);
+    return signal_given(base);
+}
+
 static bool put_pssh(struct buf *b, const struct drm_input *in)
 {
     if (in->pssh != NULL)
@@ -141,6 +156,7 @@ static const struct name {
 } NAMES[] = {
     {"content_id", ANYWHERE, put_content_id},
     {"content_id_base64", ANYWHERE, put_content_id_base64},
+    {"content_segment", ANYWHERE, put_content_segment},
     {"content_id_raw", TEMPLATE_XML | TEMPLATE_DATA, put_content_id_raw},
     {"content_id_json", TEMPLATE_XML | TEMPLATE_DATA, put_content_id_json},
     {"kid", ANYWHERE, put_kid},
@@ -151,6 +167,7 @@ static const struct name {
     {"iv_hex", ANYWHERE, put_iv_hex},
     {"guide_json", TEMPLATE_URI, put_guide_json},
     {"key_url", TEMPLATE_URI, put_key_url},
+    {"clearkey_url", TEMPLATE_URI, put_clearkey_url},
     {"system_id", ANYWHERE, put_system_id},
     {"pssh", TEMPLATE_URI | TEMPLATE_XML, put_pssh},
 };

@@ -16,29 +16,6 @@ void text_put_hex(struct buf *b, const unsigned char *bytes, size_t n)
     }
 }
 
-static bool is_unreserved(char c)
-{
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '.' || c == '_' || c == '~';
-}
-
-void text_put_percent(struct buf *b, const char *text)
-{
-    static const char HEX[] = "0123456789ABCDEF"; /* RFC 3986 section 2.1 prefers upper case */
-    for (;;) {
-        size_t plain = 0;
-        while (is_unreserved(text[plain]))
-            plain++;
-        buf_put(b, text, plain);
-        const unsigned char c = (unsigned char)text[plain];
-        if (c == '\0')
-            return;
-        const char escape[3] = {'%', HEX[c >> 4], HEX[c & 15]};
-        buf_put(b, escape, sizeof escape);
-        text += plain + 1;
-    }
-}
-
 static void put_json_escape(struct buf *b, unsigned char c)
 {
     static const char NAMED[] = "\"\\\b\f\n\r\t";

@@ -10,9 +10,6 @@ struct buf;
 
 /* Appends two lower-case hexadecimal digits a byte. */
 void text_put_hex(struct buf *b, const unsigned char *bytes, size_t n);
-/* Appends text with all but the unreserved characters percent-encoded (RFC 3986 section 2.3), so
- * that it stays one segment of a path. */
-void text_put_percent(struct buf *b, const char *text);
 /* Appends text as a JSON string in quotes; what is not ASCII stays UTF-8 (RFC 8259 section 7). */
 void text_put_json(struct buf *b, const char *text);
 /* Appends n bytes of UTF-8 as UTF-16LE. Returns 0, or -1 when they are no UTF-8 or hold a control

@@ -2,11 +2,12 @@
 #include "exchange/signal.h"
 
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/failure.h"
+#include "base/segment.h"
 #include "base/settings.h"
 #include "cpix/cpix.h"
 #include "drm/drm.h"
@@ -99,17 +100,30 @@ static int signal_system(struct cpix_drm_system *system, const struct drm_system
     return 0;
 }
 
-/* Where players fetch AES-128 keys: the operator's word, else next to the request's own URL. */
-static const char *key_url_base(const struct settings *settings, const char *base_url,
-                                struct arena *arena)
+enum { URL_MAX = 16 * 1024 };
+
+/* What players fetch is below the player's door and the tenant's name, where the operator has told
+ * where the door is, else next to the request's own URL. NULL when memory ran out. */
+static const char *player_url(const struct settings *settings, const struct tenant_config *config,
+                              const char *base_url, const char *what, struct arena *arena)
 {
-    if (settings->key_url[0] != '\0')
-        return settings->key_url;
-    const size_t size = strlen(base_url) + sizeof "/client";
-    char *url = arena_alloc(arena, size);
-    if (url != NULL)
-        (void)snprintf(url, size, "%s/client", base_url); /* it fits */
-    return url;
+    const char *door = given(config->player_url);
+    struct buf url;
+    buf_init(&url, URL_MAX);
+    if (door == NULL)
+        door = given(settings->player_url);
+    buf_puts(&url, door != NULL ? door : base_url);
+    if (url.len > 0 && url.data[url.len - 1] == '/')
+        url.len--;
+    if (door != NULL) {
+        buf_putc(&url, '/');
+        segment_put(&url, config->tenant);
+    }
+    buf_putc(&url, '/');
+    buf_puts(&url, what);
+    const char *copy = buf_ok(&url) ? arena_strndup(arena, (const char *)url.data, url.len) : NULL;
+    buf_free(&url);
+    return copy;
 }
 
 /* The writer keeps it to SPEKE v2.1. Whatever the request brought is not the provider's word. */
@@ -125,8 +139,11 @@ int signal_systems(struct cpix_document *doc, const struct keystore_slot *slots,
                    const struct settings *settings, const struct tenant_config *config,
                    const char *base_url, struct arena *arena, struct failure *f)
 {
-    const char *key_url = key_url_base(settings, base_url, arena);
+    const char *key_url = given(settings->key_url);
+    const char *clearkey_url = player_url(settings, config, base_url, "clearkey", arena);
     if (key_url == NULL)
+        key_url = player_url(settings, config, base_url, "client", arena);
+    if (key_url == NULL || clearkey_url == NULL)
         return fail_memory(f);
     put_hdcp(doc, config);
     for (size_t i = 0; i < doc->system_count; i++) {
@@ -140,6 +157,7 @@ int signal_systems(struct cpix_document *doc, const struct keystore_slot *slots,
                                  system->line);
         struct drm_settings drm_settings = *of_tenant;
         drm_settings.key_url_base = key_url;
+        drm_settings.clearkey_url_base = clearkey_url;
         const struct drm_input in = {
             .kid = &key->kid,
             .key = key->key,

@@ -198,6 +198,9 @@ int tenant_config_read(struct tenant_config *c, const struct keystore_client *cl
             return -1;
     }
     judge_others(c, client->tenant);
+    c->tenant = arena_strndup(&c->arena, client->tenant, strlen(client->tenant));
+    if (c->tenant == NULL)
+        return fail_memory(f);
     set_delivery(c);
     if (read_lists(c, f) != 0 || read_authorities(c, f) != 0)
         return -1;
@@ -241,7 +244,7 @@ const struct drm_system *tenant_system(const struct tenant_config *c, const stru
         return NULL;
     if (system != NULL) {
         *settings = &c->known[drm_index(system)];
-        return system;
+        return drm_needs_switch(system) && !(*settings)->eme_licence ? NULL : system;
     }
     for (size_t i = 0; i < c->other_count; i++) {
         if (!uuid_equal(&c->others[i].id, id) || c->others[i].broken ||

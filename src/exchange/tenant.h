@@ -62,6 +62,13 @@ struct tenant_config {
     bool strict_cardinality, allow_unsupported_filters;
     bool kid_override;
 
+    /* Players. */
+    const char *tenant;       /* its name */
+    const char *player_url;   /* NULL: that of the settings */
+    const char *cors;         /* "*", "none" or origins */
+    const char *free_content; /* words for contents that need no token; NULL: none */
+    long token_leeway;        /* seconds */
+
     /* Content key encryption. */
     unsigned delivery; /* enum tenant_delivery */
     const char *recipients_text, *authorities_text;

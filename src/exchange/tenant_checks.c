@@ -49,6 +49,37 @@ int check_url(const char *value, char *why, size_t size)
     return -1;
 }
 
+/* An origin is a URL of scheme, host and port alone (RFC 6454 section 6.2), as browsers send it. */
+static bool is_origin(const char *word, size_t n)
+{
+    const size_t scheme = n > 8 && strncmp(word, "https://", 8) == 0  ? 8
+                          : n > 7 && strncmp(word, "http://", 7) == 0 ? 7
+                                                                      : 0;
+    for (size_t i = scheme; i < n; i++) {
+        if (!(word[i] >= 'a' && word[i] <= 'z') && strchr("0123456789.-:[]", word[i]) == NULL)
+            return false;
+    }
+    return scheme > 0;
+}
+
+int check_origins(const char *value, char *why, size_t size)
+{
+    const char *p = value, *word;
+    size_t n;
+    if (strcmp(value, "*") == 0 || strcmp(value, "none") == 0)
+        return 0;
+    while ((n = tenant_next_word(&p, &word)) > 0) {
+        if (is_origin(word, n))
+            continue;
+        (void)snprintf(why, size,
+                       "byte %zu: no origin: http:// or https://, a host in lower case, a port if "
+                       "need be, and nothing behind it",
+                       (size_t)(word - value) + 1);
+        return -1;
+    }
+    return 0;
+}
+
 int check_quotable(const char *value, char *why, size_t size)
 {
     if (text_quotable((const unsigned char *)value, strlen(value)))
@@ -95,16 +126,18 @@ int check_allowed_cpc(const char *value, char *why, size_t size)
 /* A URI begins with its scheme, or with the service's own URL. */
 int check_uri_template(const char *value, char *why, size_t size)
 {
-    static const char KEY_URL[] = "{key_url}";
+    static const char KEY_URL[] = "{key_url}", CLEARKEY_URL[] = "{clearkey_url}";
     size_t scheme = 0;
     if (template_check(TEMPLATE_URI, value, why, size) != 0)
         return -1;
     while (is_letter(value[scheme]) ||
            (scheme > 0 && value[scheme] != '\0' && strchr("0123456789+-.", value[scheme]) != NULL))
         scheme++;
-    if (strncmp(value, KEY_URL, sizeof KEY_URL - 1) == 0 || (scheme > 0 && value[scheme] == ':'))
+    if (strncmp(value, KEY_URL, sizeof KEY_URL - 1) == 0 ||
+        strncmp(value, CLEARKEY_URL, sizeof CLEARKEY_URL - 1) == 0 ||
+        (scheme > 0 && value[scheme] == ':'))
         return 0;
-    (void)snprintf(why, size, "byte 1: neither a URI's scheme nor %s", KEY_URL);
+    (void)snprintf(why, size, "byte 1: neither a URI's scheme nor %s or %s", KEY_URL, CLEARKEY_URL);
     return -1;
 }
 

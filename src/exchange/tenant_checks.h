@@ -6,7 +6,8 @@
 
 #include <stddef.h>
 
-int check_url(const char *value, char *why, size_t size);      /* absolute, http or https */
+int check_url(const char *value, char *why, size_t size); /* absolute, http or https */
+int check_origins(const char *value, char *why, size_t size);
 int check_quotable(const char *value, char *why, size_t size); /* may stand in quotes in HLS */
 int check_versions(const char *value, char *why, size_t size); /* of KEYFORMAT: 1/2/5 */
 int check_uri_template(const char *value, char *why, size_t size);

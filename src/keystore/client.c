@@ -90,6 +90,7 @@ void keystore_forget_clients(struct keystore *ks)
     ks->identity_count = 0;
     ks->identity_next = 0;
     ks->who = NULL;
+    store_forget_audiences(ks);
 }
 
 void store_forget(struct keystore *ks)

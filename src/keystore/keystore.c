@@ -108,15 +108,19 @@ int store_open(struct keystore *ks, struct failure *f)
     return ks->schema > 0 ? 0 : store_state(ks, &ignored, f);
 }
 
-void store_put_who(struct params *p, const struct keystore_request *request)
+const char *store_address(const char *text)
 {
     struct in6_addr parsed; /* room for either kind */
-    const char *address = request->remote_addr;
-    if (address != NULL && inet_pton(AF_INET, address, &parsed) != 1 &&
-        inet_pton(AF_INET6, address, &parsed) != 1)
-        address = NULL;
+    if (text == NULL || inet_pton(AF_INET, text, &parsed) == 1 ||
+        inet_pton(AF_INET6, text, &parsed) == 1)
+        return text;
+    return NULL;
+}
+
+void store_put_who(struct params *p, const struct keystore_request *request)
+{
     params_readable_text(p, request->remote_user);
-    params_text(p, address);
+    params_text(p, store_address(request->remote_addr));
     params_readable_text(p, request->speke_version);
 }
 

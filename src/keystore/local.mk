@@ -13,6 +13,7 @@ src_keystore_libkeystore_a_SOURCES = \
 	src/keystore/kek_source.h \
 	src/keystore/keyring.c src/keystore/keyring.h \
 	src/keystore/keystore.c src/keystore/keystore.h src/keystore/store.h \
+	src/keystore/player.c src/keystore/player.h \
 	src/keystore/refuse.c \
 	src/keystore/rewrap.c src/keystore/rewrap.h \
 	src/keystore/seal.c src/keystore/seal.h \

@@ -11,9 +11,10 @@
 
 /* With its terminating zero, so that no other label begins with it. */
 static const char LABEL[] = "speke-fcgi content key 1";
+static const char TOKEN_LABEL[] = "speke-fcgi token key 1";
 static const char CHECK_LABEL[] = "speke-fcgi kek check";
 
-enum { SCHEME_MAX_BYTES = 255, SEAL = 1, OPEN = 0 };
+enum { SCHEME_MAX_BYTES = 255, TOKEN_KID_MAX_BYTES = 255, SEAL = 1, OPEN = 0 };
 
 struct sealer {
     EVP_CIPHER *cipher; /* fetched once: a fetch costs more than sealing does */
@@ -104,36 +105,98 @@ static int begin(const struct sealer *s, const struct seal_row *row, const unsig
     return 0;
 }
 
+/* Seals n bytes after begin(). */
+static int seal_bytes(const struct sealer *s, const unsigned char *plain, size_t size,
+                      unsigned char *encrypted)
+{
+    unsigned char *tag = encrypted + size;
+    int n, rest;
+    if (EVP_CipherUpdate(s->context, encrypted, &n, plain, (int)size) != 1 ||
+        EVP_CipherFinal_ex(s->context, tag, &rest) != 1 || (size_t)(n + rest) != size ||
+        EVP_CIPHER_CTX_ctrl(s->context, EVP_CTRL_AEAD_GET_TAG, SEAL_TAG_BYTES, tag) != 1)
+        return -1;
+    return 0;
+}
+
+/* Opens n bytes after begin(). */
+static int open_bytes(const struct sealer *s, const unsigned char *encrypted, size_t size,
+                      unsigned char *plain)
+{
+    unsigned char tag[SEAL_TAG_BYTES]; /* OpenSSL wants it writable */
+    unsigned char nothing[EVP_MAX_BLOCK_LENGTH];
+    int n, rest;
+    memcpy(tag, encrypted + size, SEAL_TAG_BYTES);
+    if (EVP_CipherUpdate(s->context, plain, &n, encrypted, (int)size) != 1 ||
+        EVP_CIPHER_CTX_ctrl(s->context, EVP_CTRL_AEAD_SET_TAG, SEAL_TAG_BYTES, tag) != 1 ||
+        EVP_CipherFinal_ex(s->context, nothing, &rest) != 1 || (size_t)(n + rest) != size)
+        return -1;
+    return 0;
+}
+
 int seal_key(struct sealer *s, const struct seal_row *row,
              const unsigned char nonce[static SEAL_NONCE_BYTES],
              const unsigned char key[static SEAL_KEY_BYTES], unsigned char out[static SEALED_BYTES])
 {
     unsigned char *encrypted = put_bytes(out, nonce, SEAL_NONCE_BYTES);
-    unsigned char *tag = encrypted + SEAL_KEY_BYTES;
-    int n, rest;
-    if (begin(s, row, nonce, SEAL) != 0 ||
-        EVP_CipherUpdate(s->context, encrypted, &n, key, SEAL_KEY_BYTES) != 1 ||
-        EVP_CipherFinal_ex(s->context, tag, &rest) != 1 || n + rest != SEAL_KEY_BYTES ||
-        EVP_CIPHER_CTX_ctrl(s->context, EVP_CTRL_AEAD_GET_TAG, SEAL_TAG_BYTES, tag) != 1)
-        return -1;
-    return 0;
+    return begin(s, row, nonce, SEAL) == 0 ? seal_bytes(s, key, SEAL_KEY_BYTES, encrypted) : -1;
 }
 
 int open_key(struct sealer *s, const struct seal_row *row,
              const unsigned char sealed[static SEALED_BYTES],
              unsigned char key[static SEAL_KEY_BYTES])
 {
-    const unsigned char *encrypted = sealed + SEAL_NONCE_BYTES;
-    unsigned char tag[SEAL_TAG_BYTES]; /* OpenSSL wants it writable */
-    unsigned char nothing[EVP_MAX_BLOCK_LENGTH];
-    int n, rest;
-    memcpy(tag, encrypted + SEAL_KEY_BYTES, SEAL_TAG_BYTES);
-    if (begin(s, row, sealed, OPEN) != 0 ||
-        EVP_CipherUpdate(s->context, key, &n, encrypted, SEAL_KEY_BYTES) != 1 ||
-        EVP_CIPHER_CTX_ctrl(s->context, EVP_CTRL_AEAD_SET_TAG, SEAL_TAG_BYTES, tag) != 1 ||
-        EVP_CipherFinal_ex(s->context, nothing, &rest) != 1 || n + rest != SEAL_KEY_BYTES) {
-        secret_wipe(key, SEAL_KEY_BYTES);
+    if (begin(s, row, sealed, OPEN) == 0 &&
+        open_bytes(s, sealed + SEAL_NONCE_BYTES, SEAL_KEY_BYTES, key) == 0)
+        return 0;
+    secret_wipe(key, SEAL_KEY_BYTES);
+    return -1;
+}
+
+/* --- secrets that tokens are signed with ---------------------------------------------------- */
+
+static int begin_token(const struct sealer *s, const struct seal_token_row *row,
+                       const unsigned char *nonce, int direction)
+{
+    unsigned char head[sizeof TOKEN_LABEL + 2 * sizeof(uint32_t) + 1 + TOKEN_KID_MAX_BYTES];
+    const size_t kid = strlen(row->kid);
+    int n;
+    if (kid > TOKEN_KID_MAX_BYTES)
         return -1;
-    }
+    unsigned char *p = put_bytes(head, TOKEN_LABEL, sizeof TOKEN_LABEL);
+    p = put_be32(p, row->tenant_id);
+    p = put_be32(p, row->kek_version);
+    *p++ = (unsigned char)kid;
+    p = put_bytes(p, row->kid, kid);
+    if (EVP_CipherInit_ex2(s->context, NULL, NULL, nonce, direction, NULL) != 1 ||
+        EVP_CipherUpdate(s->context, NULL, &n, head, (int)(p - head)) != 1)
+        return -1;
     return 0;
+}
+
+int seal_token_secret(struct sealer *s, const struct seal_token_row *row,
+                      const unsigned char nonce[static SEAL_NONCE_BYTES],
+                      const unsigned char *secret, size_t size,
+                      unsigned char out[static SEALED_TOKEN_MAX_BYTES])
+{
+    unsigned char *encrypted = put_bytes(out, nonce, SEAL_NONCE_BYTES);
+    if (size < TOKEN_SECRET_MIN_BYTES || size > TOKEN_SECRET_MAX_BYTES ||
+        begin_token(s, row, nonce, SEAL) != 0)
+        return -1;
+    return seal_bytes(s, secret, size, encrypted);
+}
+
+int open_token_secret(struct sealer *s, const struct seal_token_row *row,
+                      const unsigned char *sealed, size_t sealed_size,
+                      unsigned char secret[static TOKEN_SECRET_MAX_BYTES], size_t *size)
+{
+    const size_t around = SEAL_NONCE_BYTES + SEAL_TAG_BYTES;
+    if (sealed_size < around + TOKEN_SECRET_MIN_BYTES ||
+        sealed_size > around + TOKEN_SECRET_MAX_BYTES)
+        return -1;
+    *size = sealed_size - around;
+    if (begin_token(s, row, sealed, OPEN) == 0 &&
+        open_bytes(s, sealed + SEAL_NONCE_BYTES, *size, secret) == 0)
+        return 0;
+    secret_wipe(secret, *size);
+    return -1;
 }

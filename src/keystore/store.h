@@ -28,7 +28,9 @@ struct identity {
     unsigned char kek_check[KEK_CHECK_BYTES];
 };
 
-enum { IDENTITIES_MAX = 64 };
+struct audience;
+
+enum { IDENTITIES_MAX = 64, AUDIENCES_MAX = 64 };
 
 struct keystore {
     struct connection *connection;
@@ -42,6 +44,10 @@ struct keystore {
     struct identity identities[IDENTITIES_MAX];
     unsigned identity_count, identity_next;
     const struct identity *who; /* the last one identified; NULL once it is forgotten */
+    /* Tenants whose players asked, under the same generation. */
+    struct audience *audiences[AUDIENCES_MAX];
+    unsigned audience_next;
+    int64_t generation_checked_at; /* clock_ms(); 0: never */
 };
 
 /* The active KEK as service_state() tells it; version 0 when there is none. */
@@ -67,11 +73,15 @@ int store_via(struct keystore *ks, const char *via, struct failure *f);
 /* Whether the statement that failed said that the configuration changed since the client was
  * identified (SK001). */
 bool store_is_stale(const struct keystore *ks);
+/* Forgets the tenants of players. */
+void store_forget_audiences(struct keystore *ks);
 /* 403, as the client is told. */
 int store_unknown_client(const char *user, struct failure *f);
 /* Makes of the SQLSTATE with which a function of the schema refused what a client asked for the
  * answer that the client gets; leaves a failure of any other kind as it is. Returns -1. */
 int store_denied(const struct keystore *ks, struct failure *f);
+/* The text when it is an IPv4 or IPv6 address, else NULL. */
+const char *store_address(const char *text);
 /* Puts the parameters remote_user, remote_addr (NULL when it is no address) and speke_version. */
 void store_put_who(struct params *p, const struct keystore_request *request);
 /* Sets *kek to the KEK of a version if it is loaded and is the one that the check value is of;

@@ -77,14 +77,6 @@ void params_int8(struct params *p, int64_t v)
     end(p);
 }
 
-void params_bytes(struct params *p, const void *bytes, size_t n)
-{
-    if (!begin(p))
-        return;
-    buf_put(&p->data, bytes, n);
-    end(p);
-}
-
 void params_text(struct params *p, const char *text)
 {
     if (!begin(p))
@@ -94,6 +86,18 @@ void params_text(struct params *p, const char *text)
         return;
     }
     buf_puts(&p->data, text);
+    end(p);
+}
+
+void params_bytes(struct params *p, const void *bytes, size_t n)
+{
+    if (!begin(p))
+        return;
+    if (bytes == NULL) {
+        null(p);
+        return;
+    }
+    buf_put(&p->data, bytes, n);
     end(p);
 }
 
@@ -278,4 +282,12 @@ int result_bytes(const PGresult *result, int row, int column, void *out, size_t 
 const char *result_text(const PGresult *result, int row, int column)
 {
     return PQgetisnull(result, row, column) ? NULL : PQgetvalue(result, row, column);
+}
+
+const unsigned char *result_blob(const PGresult *result, int row, int column, size_t *n)
+{
+    if (PQgetisnull(result, row, column))
+        return NULL;
+    *n = (size_t)PQgetlength(result, row, column);
+    return (const unsigned char *)PQgetvalue(result, row, column);
 }

@@ -46,7 +46,7 @@ bool params_ok(const struct params *p);
 
 void params_int4(struct params *p, int32_t v);
 void params_int8(struct params *p, int64_t v);
-/* bytea, or a uuid's 16 bytes. */
+/* bytea, or a uuid's 16 bytes; NULL for SQL NULL. */
 void params_bytes(struct params *p, const void *bytes, size_t n);
 /* Text exactly as it is, which must be UTF-8; NULL for SQL NULL. */
 void params_text(struct params *p, const char *text);
@@ -71,6 +71,8 @@ int result_int4(const PGresult *result, int row, int column, int32_t *out);
 int result_int8(const PGresult *result, int row, int column, int64_t *out);
 int result_bool(const PGresult *result, int row, int column, bool *out);
 int result_bytes(const PGresult *result, int row, int column, void *out, size_t n);
+/* The bytes of a field, owned by the result, and their number; NULL when the field is NULL. */
+const unsigned char *result_blob(const PGresult *result, int row, int column, size_t *n);
 /* The text of a field, terminated with a zero, owned by the result; NULL when the field is. */
 const char *result_text(const PGresult *result, int row, int column);
 

@@ -4,20 +4,26 @@
 #ifndef RESPONDER_ANSWER_H
 #define RESPONDER_ANSWER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/buf.h"
 #include "base/failure.h"
+#include "player/player.h"
 
 enum { ANSWER_HEAD_MAX = 4096 };
 
 struct answer {
     struct failure failure;    /* its status and text when one is set; else 200 */
     const char *text;          /* the body of a 200 as plain text; NULL when it is the document */
-    struct buf *document;      /* the CPIX document */
+    struct buf *document;      /* the CPIX document, the key or the licence */
     const char *agent_header;  /* name of the header that names the provider; NULL for none */
     const char *speke_version; /* value of X-Speke-Version; NULL for none */
-    const char *allow;         /* value of Allow, in a 405 */
+    const char *allow;         /* value of Allow, in a 405 and a 204 */
+    /* In the player's door. */
+    const char *content_type; /* of the document; NULL: application/xml */
+    bool preflight;           /* 204 without a body, for a browser that asks what it may do */
+    struct player_answer player;
 };
 
 /* The status to send. */

@@ -10,6 +10,7 @@ src_responder_speke_fcgi_SOURCES = \
 	src/responder/listener.c src/responder/listener.h \
 	src/responder/location.c src/responder/location.h \
 	src/responder/main.c \
+	src/responder/player_routes.c \
 	src/responder/parent.c src/responder/parent.h \
 	src/responder/request.c src/responder/request.h \
 	src/responder/responder.c src/responder/responder.h \
@@ -19,6 +20,6 @@ src_responder_speke_fcgi_SOURCES = \
 	src/responder/signals.c src/responder/signals.h \
 	src/responder/worker.c src/responder/worker.h
 src_responder_speke_fcgi_LDADD = \
-	src/exchange/libexchange.a src/keystore/libkeystore.a src/drm/libdrm.a \
+	src/player/libplayer.a src/exchange/libexchange.a src/keystore/libkeystore.a src/drm/libdrm.a \
 	src/cpix/libcpix.a src/base/libbase.a \
-	$(FCGI_LIBS) $(LIBXML2_LIBS) $(LIBPQ_LIBS) $(OPENSSL_LIBS)
+	$(FCGI_LIBS) $(LIBXML2_LIBS) $(LIBPQ_LIBS) $(CJOSE_LIBS) $(JANSSON_LIBS) $(OPENSSL_LIBS)

@@ -39,6 +39,12 @@ static const struct {
     MEMBER("HTTP_HOST", host),
     MEMBER("SERVER_NAME", server_name),
     MEMBER("SERVER_PORT", server_port),
+    MEMBER("SPEKE_DOOR", door),
+    MEMBER("QUERY_STRING", query),
+    MEMBER("HTTP_AUTHORIZATION", authorization),
+    MEMBER("HTTP_COOKIE", cookie),
+    MEMBER("HTTP_ORIGIN", origin),
+    MEMBER("HTTP_X_SPEKE_DEVICE", device),
 };
 
 static void take_parameter(struct request *q, const char *name, size_t length, const char *value)
@@ -134,9 +140,8 @@ static int read_up_to(struct channel *c, size_t limit, long timeout, struct buf 
 }
 
 int request_read_body(const struct request *q, struct channel *c, const struct settings *settings,
-                      struct buf *body, struct failure *f)
+                      size_t max, struct buf *body, struct failure *f)
 {
-    const size_t max = (size_t)settings->max_body;
     const bool announced = length_given(q);
     size_t limit = max;
     if (!announced && c->needs_length)

@@ -3,13 +3,15 @@
 #ifndef RESPONDER_REQUEST_H
 #define RESPONDER_REQUEST_H
 
+#include <stddef.h>
+
 struct buf;
 struct channel;
 struct failure;
 struct settings;
 
-/* Values point into the parameters that were given; NULL means that one was absent. There is no
- * Authorization here, and there must not be: the web server authenticates. */
+/* Values point into the parameters that were given; NULL means that one was absent. Authorization
+ * is for the player's door alone: of packagers the web server says who they are. */
 struct request {
     const char *method;        /* REQUEST_METHOD; "" when absent */
     const char *uri;           /* REQUEST_URI */
@@ -24,16 +26,22 @@ struct request {
     const char *host;          /* HTTP_HOST */
     const char *server_name;   /* SERVER_NAME */
     const char *server_port;   /* SERVER_PORT */
+    const char *door;          /* SPEKE_DOOR, which no client can set: its headers are HTTP_... */
+    const char *query;         /* QUERY_STRING */
+    const char *authorization; /* HTTP_AUTHORIZATION */
+    const char *cookie;        /* HTTP_COOKIE */
+    const char *origin;        /* HTTP_ORIGIN */
+    const char *device;        /* HTTP_X_SPEKE_DEVICE */
 };
 
 /* Picks the members out of "NAME=value" texts that end with NULL; the first of a name counts. */
 void request_read(struct request *q, char *const *parameters);
 
-/* Reads the whole body into an empty buffer, whose maximum must be above settings->max_body.
+/* Reads the whole body of at most max bytes into an empty buffer, whose own maximum must be larger.
  * Returns 0, or -1 with the failure set: 400 for a CONTENT_LENGTH that is no number and for a body
  * that is shorter or longer than it, 408 for one that stands still or trickles, 411 when a length
- * is needed and absent, 413 above max_body, in which case as little as possible was read. */
+ * is needed and absent, 413 above max, in which case as little as possible was read. */
 int request_read_body(const struct request *q, struct channel *c, const struct settings *settings,
-                      struct buf *body, struct failure *f);
+                      size_t max, struct buf *body, struct failure *f);
 
 #endif

@@ -14,6 +14,7 @@
 #include "base/settings.h"
 #include "cpix/cpix.h"
 #include "keystore/keystore.h"
+#include "player/token.h"
 #include "responder/answer.h"
 #include "responder/channel.h"
 #include "responder/location.h"
@@ -34,11 +35,13 @@ static int adopt(struct responder *r, struct settings *settings, struct failure 
         return -1;
     }
     exchange_free(&r->exchange);
+    player_free(&r->player);
     keystore_free(r->keystore);
     free(r->settings);
     r->settings = settings;
     r->keystore = keystore;
     exchange_init(&r->exchange, settings, keystore);
+    player_init(&r->player, settings, keystore);
     buf_free(&r->body);
     /* One byte more than allowed tells a body that is too long from one that fits. */
     buf_init(&r->body, (size_t)settings->max_body + 1);
@@ -49,6 +52,7 @@ int responder_open(struct responder *r, const struct settings *settings, struct 
 {
     *r = (struct responder){0};
     exchange_init(&r->exchange, NULL, NULL);
+    player_init(&r->player, NULL, NULL);
     buf_init(&r->head, ANSWER_HEAD_MAX);
     buf_init(&r->result.body, DOCUMENT_MAX);
     (void)umask(077); /* returns the mask before, which nobody needs */
@@ -58,6 +62,7 @@ int responder_open(struct responder *r, const struct settings *settings, struct 
     if (secret_setup((size_t)settings->secure_heap, f) != 0)
         return -1;
     cpix_setup();
+    token_setup();
     struct settings *own = malloc(sizeof *own);
     if (own == NULL)
         return fail_memory(f);
@@ -72,6 +77,7 @@ int responder_open(struct responder *r, const struct settings *settings, struct 
 void responder_close(struct responder *r)
 {
     exchange_free(&r->exchange);
+    player_free(&r->player);
     keystore_free(r->keystore);
     free(r->settings);
     buf_free(&r->head);
@@ -128,9 +134,12 @@ static void log_request(const struct request *q, const char *path, const struct 
 {
     const struct failure *f = &answer->failure;
     const int status = answer_status(answer);
-    const enum log_level level = status >= 500   ? LOG_LEVEL_ERROR
-                                 : status >= 400 ? LOG_LEVEL_NOTICE
-                                                 : LOG_LEVEL_INFO;
+    /* Anybody may come to the player's door, so what is refused there is counted, not listed. */
+    const bool player = route_is_player(q);
+    const enum log_level level = status >= 500              ? LOG_LEVEL_ERROR
+                                 : answer->player.counted   ? LOG_LEVEL_DEBUG
+                                 : status >= 400 && !player ? LOG_LEVEL_NOTICE
+                                                            : LOG_LEVEL_INFO;
     if (!log_enabled(level))
         return;
     const char *user = q->remote_user != NULL && q->remote_user[0] != '\0' ? q->remote_user : "-";

@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "exchange/exchange.h"
+#include "player/player.h"
 
 struct channel;
 struct failure;
@@ -15,6 +16,7 @@ struct responder {
     struct settings *settings; /* in force; the next two hold on to it */
     struct keystore *keystore;
     struct exchange exchange;
+    struct player player;
     struct exchange_answer result; /* of the exchange at hand */
     struct buf head;               /* of the answer at hand */
     struct buf body;               /* of the request at hand */

@@ -4,7 +4,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "base/log.h"
+#include "base/failure.h"
+#include "base/settings.h"
 #include "exchange/exchange.h"
 #include "keystore/keystore.h"
 #include "responder/answer.h"
@@ -16,12 +17,10 @@
 static void serve_exchange(struct responder *r, const struct call *call, struct answer *answer);
 /* SPEKE v1 alone has it; any text will do. */
 static void serve_heartbeat(struct responder *r, const struct call *call, struct answer *answer);
-/* For load balancers and people: 200 when an exchange could be done now. */
-static void serve_health(struct responder *r, const struct call *call, struct answer *answer);
 
 /* A longer path stands before those that it ends in. The SPEKE version is in a header, never in the
  * path (SPEKE v2.0, "REST API"), so all paths of the exchange are one. */
-static const struct route ROUTES[] = {
+static const struct route PACKAGER_ROWS[] = {
     {"/v1.0/copyProtection", "POST", serve_exchange},
     {"/v2.0/copyProtection", "POST", serve_exchange},
     {"/v2.1/copyProtection", "POST", serve_exchange},
@@ -30,17 +29,41 @@ static const struct route ROUTES[] = {
     {"/health", "GET, HEAD", serve_health},
 };
 
-static const struct route *find(const char *path, size_t *mount)
+static const struct routes PACKAGER_ROUTES = {PACKAGER_ROWS,
+                                              sizeof PACKAGER_ROWS / sizeof PACKAGER_ROWS[0]};
+
+/* Matches a route's path with the end of a path and takes what stands for its asterisks. */
+static bool matches(const struct route *route, struct call *call)
 {
-    const size_t n = strlen(path);
-    for (size_t i = 0; i < sizeof ROUTES / sizeof ROUTES[0]; i++) {
-        const size_t tail = strlen(ROUTES[i].path);
-        if (tail > n || memcmp(path + n - tail, ROUTES[i].path, tail) != 0)
-            continue;
-        *mount = n - tail;
-        return &ROUTES[i];
+    const char *pattern = route->path + strlen(route->path);
+    const char *path = call->path + strlen(call->path);
+    const char *parts[ROUTE_PARTS_MAX];
+    size_t lengths[ROUTE_PARTS_MAX], count = 0;
+    while (pattern > route->path) {
+        const char *segment = memrchr(call->path, '/', (size_t)(path - call->path));
+        const char *wanted = memrchr(route->path, '/', (size_t)(pattern - route->path));
+        if (segment == NULL)
+            return false;
+        const size_t n = (size_t)(path - segment), m = (size_t)(pattern - wanted);
+        if (m == 2 && wanted[1] == '*' && n > 1) {
+            parts[count] = segment + 1;
+            lengths[count++] = n - 1;
+        } else if (n != m || memcmp(segment, wanted, n) != 0) {
+            return false;
+        }
+        pattern = wanted;
+        path = segment;
     }
-    return NULL;
+    call->mount = (size_t)(path - call->path);
+    char *out = call->segments;
+    for (size_t i = 0; i < count; i++) {
+        const size_t from = count - 1 - i;
+        call->parts[i] = out;
+        memcpy(out, parts[from], lengths[from]);
+        out += lengths[from];
+        *out++ = '\0';
+    }
+    return true;
 }
 
 static bool allows(const char *methods, const char *method)
@@ -56,11 +79,54 @@ static bool allows(const char *methods, const char *method)
     return false;
 }
 
+/* The first route of the path that has the method, else the first of the path. */
+static const struct route *find(const struct routes *routes, struct call *call)
+{
+    const struct route *other = NULL;
+    for (size_t i = 0; i < routes->count; i++) {
+        const struct route *route = &routes->rows[i];
+        if (!matches(route, call))
+            continue;
+        if (allows(route->methods, call->request->method))
+            return route;
+        if (other == NULL)
+            other = route;
+    }
+    return other;
+}
+
+bool route_is_player(const struct request *q)
+{
+    return q->door != NULL && strcmp(q->door, "player") == 0;
+}
+
+/* The routes that may be reached through the door that the request came by, NULL for none: the web
+ * server's word (a parameter that no client can set), which the settings may narrow. */
+static const struct routes *routes_of(const struct responder *r, const struct request *q,
+                                      struct failure *f)
+{
+    const char *setting = r->settings->door;
+    const char *door = q->door != NULL               ? q->door
+                       : strcmp(setting, "any") == 0 ? "packager"
+                                                     : setting;
+    const bool player = strcmp(door, "player") == 0;
+    if (!player && strcmp(door, "packager") != 0)
+        (void)fail_because(f, "SPEKE_DOOR: \"%s\" is neither player nor packager", door);
+    else if (strcmp(setting, "any") != 0 && strcmp(setting, door) != 0)
+        (void)fail_because(f, "SPEKE_DOOR is %s, the setting door %s", door, setting);
+    else
+        return player ? &PLAYER_ROUTES : &PACKAGER_ROUTES;
+    return NULL;
+}
+
 void route_call(struct responder *r, struct call *call, struct answer *answer)
 {
-    const struct route *route = find(call->path, &call->mount);
+    struct failure why = {0};
+    const struct routes *routes = routes_of(r, call->request, &why);
+    const struct route *route = routes != NULL ? find(routes, call) : NULL;
     if (route == NULL) {
         (void)fail(&answer->failure, 404, "Not found");
+        (void)fail_because(&answer->failure, "%s", why.cause);
         return;
     }
     if (!allows(route->methods, call->request->method)) {
@@ -98,7 +164,8 @@ static void serve_exchange(struct responder *r, const struct call *call, struct 
                    .base_url = base_url},
         .speke_version = q->speke_version,
     };
-    if (request_read_body(q, call->channel, r->settings, &r->body, &answer->failure) != 0) {
+    if (request_read_body(q, call->channel, r->settings, (size_t)r->settings->max_body, &r->body,
+                          &answer->failure) != 0) {
         (void)exchange_refuse(&r->exchange, &request, &answer->failure); /* it is in the failure */
         return;
     }
@@ -119,7 +186,7 @@ static void serve_heartbeat(struct responder *r, const struct call *call, struct
     answer->text = "OK";
 }
 
-static void serve_health(struct responder *r, const struct call *call, struct answer *answer)
+void serve_health(struct responder *r, const struct call *call, struct answer *answer)
 {
     (void)call; /* the same for everybody */
     if (keystore_health(r->keystore, &answer->failure) == 0)

@@ -37,14 +37,17 @@ fuzz: fuzz-programs
 
 fuzz_flags = $(AM_LDFLAGS) $(FUZZ_LINK)
 fuzz_small_libs = src/cpix/libcpix.a src/base/libbase.a $(LIBXML2_LIBS) $(OPENSSL_LIBS)
-fuzz_exchange_libs = src/exchange/libexchange.a src/drm/libdrm.a $(fuzz_small_libs) $(FCGI_LIBS)
-fuzz_ctl_libs = src/ctl/libctl.a src/exchange/libexchange.a src/keystore/libkeystore.a \
-	src/drm/libdrm.a $(fuzz_small_libs) $(LIBPQ_LIBS) $(LIBCURL_LIBS) $(JANSSON_LIBS)
+fuzz_exchange_libs = src/player/libplayer.a src/exchange/libexchange.a src/drm/libdrm.a \
+	$(fuzz_small_libs) $(FCGI_LIBS) $(CJOSE_LIBS) $(JANSSON_LIBS)
+fuzz_ctl_libs = src/ctl/libctl.a src/player/libplayer.a src/exchange/libexchange.a src/keystore/libkeystore.a \
+	src/drm/libdrm.a $(fuzz_small_libs) $(LIBPQ_LIBS) $(LIBCURL_LIBS) $(CJOSE_LIBS) \
+	$(JANSSON_LIBS)
 # The responder without what listens and keeps workers.
 fuzz_responder = \
 	tests/fuzz/answer_check.c tests/fuzz/answer_check.h tests/fuzz/memory_keystore.c \
 	src/responder/answer.c src/responder/location.c src/responder/request.c \
-	src/responder/responder.c src/responder/routes.c
+	src/responder/player_routes.c src/responder/responder.c src/responder/routes.c \
+	src/keystore/clock.c
 
 tests_fuzz_fuzz_base64_SOURCES = tests/fuzz/base64.c $(fuzz_common) $(fuzz_main)
 tests_fuzz_fuzz_base64_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/fuzz -DFUZZ_TARGET='"base64"'

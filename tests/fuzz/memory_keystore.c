@@ -6,6 +6,7 @@
 #include "base/failure.h"
 #include "fuzz.h"
 #include "keystore/keystore.h"
+#include "keystore/player.h"
 
 struct keystore {
     int refusals;
@@ -82,5 +83,73 @@ int keystore_health(struct keystore *ks, struct failure *f)
 {
     (void)ks; /* always ready */
     (void)f;
+    return 0;
+}
+
+/* --- players ---------------------------------------------------------------------------------- */
+
+/* A tenant "fuzz" with a shared secret of 32 letters and with contents that are free. */
+int keystore_audience(struct keystore *ks, const char *segment,
+                      const struct keystore_audience **audience, struct failure *f)
+{
+    static const struct keystore_setting SETTINGS[] = {
+        {.system = "", .name = "cors", .value = "https://a.example"},
+        {.system = "", .name = "free_content", .value = "free-* gratis"},
+    };
+    static const struct keystore_token_key KEYS[] = {{.kid = "1", .algorithm = KEYSTORE_HS256}};
+    static const struct keystore_audience FUZZ = {
+        .client = {.tenant = "fuzz", .settings = SETTINGS, .setting_count = 2, .generation = 1},
+        .tenant_id = 1,
+        .keys = KEYS,
+        .key_count = 1,
+    };
+    (void)ks; /* one tenant is all it knows, */
+    (void)f;  /* and it never fails */
+    *audience = strcmp(segment, "fuzz") == 0 ? &FUZZ : NULL;
+    return 0;
+}
+
+bool keystore_audience_outdated(struct keystore *ks)
+{
+    (void)ks; /* it never changes */
+    return false;
+}
+
+int keystore_token_secret(struct keystore *ks, const struct keystore_audience *audience,
+                          const struct keystore_token_key *key, unsigned char *secret, size_t *size,
+                          struct failure *f)
+{
+    (void)ks; /* keeps nothing, */
+    (void)f;  /* and never fails */
+    MUST(audience->tenant_id == 1 && strcmp(key->kid, "1") == 0);
+    *size = TOKEN_SECRET_MIN_BYTES;
+    memset(secret, 's', *size);
+    return 0;
+}
+
+int keystore_deliver(struct keystore *ks, const struct keystore_audience *audience,
+                     const struct keystore_delivery *delivery, struct keystore_delivery_slot *slots,
+                     size_t count, bool *stale, struct failure *f)
+{
+    (void)ks; /* keeps nothing, */
+    (void)f;  /* and never fails */
+    MUST(audience->tenant_id == 1 && delivery->content_count > 0 && delivery->detail[0] != '\0');
+    *stale = false;
+    for (size_t i = 0; i < count; i++) {
+        memcpy(slots[i].key, slots[i].kid.bytes, KEYSTORE_KEY_BYTES);
+        slots[i].found = slots[i].kid.bytes[0] != 0;
+        for (size_t j = 0; j < i; j++)
+            MUST(!uuid_equal(&slots[i].kid, &slots[j].kid));
+    }
+    return 0;
+}
+
+int keystore_count_refusals(struct keystore *ks, int tenant_id, int status, const char *reason,
+                            long count, const char *remote_addr, struct failure *f)
+{
+    (void)ks; /* keeps nothing, */
+    (void)f;  /* and never fails */
+    MUST((tenant_id == 0 || tenant_id == 1) && count > 0 && remote_addr != NULL);
+    MUST(status >= 400 && status < 500 && reason[0] != '\0');
     return 0;
 }

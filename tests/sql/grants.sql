@@ -31,6 +31,8 @@ CREATE ROLE t_nobody;
 SELECT set_eq('SELECT pg_temp.may_execute(''speke_service'')',
               ARRAY['service_state', 'identify', 'client_configuration', 'acquire', 'refuse',
                     'note_rules', 'content_keys', 'content_periods',
+                    'player_configuration', 'player_token_keys', 'player_generation',
+                    'player_acquire', 'player_refused',
                     'audit_seal'],
               'the service may execute its functions and no other');
 SELECT set_eq('SELECT pg_temp.may_execute(''speke_operator'')',
@@ -43,7 +45,9 @@ SELECT set_eq('SELECT pg_temp.may_execute(''speke_operator'')',
                     'key_export', 'key_import_begin', 'key_import_stage',
                     'key_import_stage_periods', 'key_import_repeated', 'key_import_insert',
                     'key_import_existing', 'key_import_drop', 'key_import_finish',
-                    'key_import_refused'],
+                    'key_import_refused',
+                    'token_key_add', 'token_key_set_enabled', 'token_key_remove',
+                    'token_key_rewrap_batch', 'token_key_rewrap_store'],
               'the operator may execute the functions of spekectl and no other');
 SELECT set_eq('SELECT pg_temp.may_execute(''speke_auditor'')', ARRAY['key_list', 'key_count'],
               'the auditor may ask which keys there are and execute no other');
@@ -82,7 +86,8 @@ SELECT set_eq(format('SELECT relation, privilege FROM pg_temp.rights WHERE role 
               $$ VALUES ('v_tenant', 'SELECT'), ('v_limit', 'SELECT'), ('v_client', 'SELECT'), ('v_kek', 'SELECT'),
                         ('v_key', 'SELECT'), ('v_audit', 'SELECT'), ('v_release', 'SELECT'),
                         ('v_schema_version', 'SELECT'), ('v_setting', 'SELECT'),
-                        ('v_period', 'SELECT'), ('v_kek_use', 'SELECT'),
+                        ('v_period', 'SELECT'), ('v_kek_use', 'SELECT'), ('v_token_key', 'SELECT'),
+                        ('v_player_refusal', 'SELECT'),
                         ('v_audit_event', 'SELECT'), ('v_audit_seal', 'SELECT'),
                         ('v_audit_archive', 'SELECT'), ('v_licence', 'SELECT') $$,
               role || ' may read the views and nothing else')
@@ -120,7 +125,8 @@ SET LOCAL ROLE speke_service;
 SELECT throws_ok('SELECT * FROM speke.' || relation, '42501', NULL, 'the service cannot read ' || relation)
   FROM unnest(ARRAY['content_key', 'client', 'tenant', 'kek_version', 'audit_event', 'digest_user',
                     'v_key', 'v_audit', 'client_in_force', 'tenant_setting', 'content_period',
-                    'v_setting', 'v_period', 'tenant_limit', 'v_limit']) AS relation;
+                    'v_setting', 'v_period', 'tenant_limit', 'v_limit',
+                    'token_key', 'player_refusal', 'v_token_key']) AS relation;
 SELECT throws_ok('INSERT INTO speke.audit_event (event) VALUES (''admin'')', '42501', NULL,
                  'nor write an audit row of its own');
 SELECT throws_ok('SELECT speke.insert_missing(1, 1, '''', '''', ''{}'', ''{}'', ''{}'', ''{}'', 1)',

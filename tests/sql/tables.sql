@@ -10,7 +10,8 @@ SELECT set_eq($$ SELECT relname::text FROM pg_class
                     AND NOT relispartition $$,
               ARRAY['tenant', 'tenant_limit', 'client', 'kek_version', 'content_key', 'audit_event', 'digest_user',
                     'config_generation', 'schema_version', 'tenant_setting', 'content_period',
-                    'audit_seal', 'audit_archive', 'key_import', 'content_rule'],
+                    'audit_seal', 'audit_archive', 'key_import', 'content_rule',
+                    'token_key', 'player_refusal'],
               'the tables');
 
 -- Comments ----------------------------------------------------------------------------------------

@@ -16,9 +16,9 @@ TESTS += $(ctl_tests)
 endif
 EXTRA_DIST += tests/vectors/lint
 # Not what every test needs, but libctl.a is one library.
-ctl_test_libraries = src/ctl/libctl.a src/exchange/libexchange.a src/keystore/libkeystore.a src/cpix/libcpix.a \
+ctl_test_libraries = src/ctl/libctl.a src/player/libplayer.a src/exchange/libexchange.a src/keystore/libkeystore.a src/cpix/libcpix.a \
 	src/drm/libdrm.a src/base/libbase.a $(CMOCKA_LIBS) $(LIBXML2_LIBS) $(OPENSSL_LIBS) \
-	$(LIBPQ_LIBS) $(LIBCURL_LIBS) $(JANSSON_LIBS)
+	$(LIBPQ_LIBS) $(LIBCURL_LIBS) $(CJOSE_LIBS) $(JANSSON_LIBS)
 
 tests_unit_test_ctl_answer_SOURCES = tests/unit/test_ctl_answer.c
 tests_unit_test_ctl_answer_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)

@@ -26,6 +26,7 @@ int set_up(void **state)
     x = (struct fixture){.settings = DRM_DEFAULT_SETTINGS};
     arena_init(&x.arena, 1 << 20);
     x.settings.key_url_base = "https://keys.example.net/client";
+    x.settings.clearkey_url_base = "https://keys.example.net/clearkey";
     x.in = (struct drm_input){
         .kid = &KID,
         .key = KEY,

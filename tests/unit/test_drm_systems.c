@@ -12,8 +12,8 @@
 
 #include <cmocka.h> /* after base/failure.h, as it makes a macro of "fail" */
 
-static const char *const NAMES[] = {"widevine", "playready", "fairplay",
-                                    "clearkey", "aes128",    "common"};
+static const char *const NAMES[] = {"widevine", "playready", "fairplay", "clearkey",
+                                    "aes128",   "common",    "eme"};
 
 static void systems_are_known_in_their_versions(void **state)
 {
@@ -28,6 +28,7 @@ static void systems_are_known_in_their_versions(void **state)
         {"clearkey", "3ea8778f-7742-4bf9-b18b-e834b2acbd47", "Clear Key AES-128", false, true},
         {"aes128", "81376844-f976-481e-a84e-cc25d39b0b33", "HLS AES-128 (SPEKE v1)", true, false},
         {"common", "1077efec-c0b2-4d02-ace3-3c1e52e2fb4b", "W3C common PSSH", true, true},
+        {"eme", "e2719d58-a985-b3c9-781a-b030af78d30e", "W3C Clear Key", true, true},
     };
     for (size_t i = 0; i < COUNT(ROWS); i++) {
         struct uuid id;
@@ -49,7 +50,7 @@ static void other_systems_are_not_known(void **state)
     (void)state;
     static const char *const IDS[] = {
         "00000000-0000-0000-0000-000000000000", "80a6be7e-1448-4c37-9e70-d5aebe04c8d2",
-        "e2719d58-a985-b3c9-781a-b030af78d30e", "edef8ba9-79d6-4ace-a3c8-27dcd51d21ee",
+        "e2719d58-a985-b3c9-781a-b030af78d30f", "edef8ba9-79d6-4ace-a3c8-27dcd51d21ee",
         "79f0049a-4098-8642-ab92-e65be0885f95"};
     static const char *const WORDS[] = {"", "Widevine", "irdeto", "widevine "};
     for (size_t i = 0; i < COUNT(IDS); i++) {
@@ -67,8 +68,8 @@ static void other_systems_are_not_known(void **state)
 static void schemes_fit_as_the_guide_says(void **state)
 {
     (void)state;
-    static const char *const FITS[] = {"yy--y-yy-", "yy--y-yy-", "y---y-y--",
-                                       "--y--y---", "y--------", "yy--y----"};
+    static const char *const FITS[] = {"yy--y-yy-", "yy--y-yy-", "y---y-y--", "--y--y---",
+                                       "y--------", "yy--y----", "yy--y-yy-"};
     for (size_t i = 0; i < COUNT(NAMES); i++) {
         print_message("  %s\n", NAMES[i]);
         for (enum scheme s = SCHEME_NONE; s <= SCHEME_UNKNOWN; s++)
@@ -91,11 +92,13 @@ static void each_system_has_its_values(void **state)
         {"fairplay", SCHEME_NONE, SPEKE_V1, "-----fff"},
         {"aes128", SCHEME_NONE, SPEKE_V1, "-----fff"},
         {"common", SCHEME_NONE, SPEKE_V1, "ff------"},
+        {"eme", SCHEME_NONE, SPEKE_V1, "-f------"},
         {"widevine", SCHEME_CBCS, SPEKE_V2_0, "ffff----"},
         {"playready", SCHEME_CBCS, SPEKE_V2_0, "fffff---"},
         {"fairplay", SCHEME_CBCS, SPEKE_V2_0, "e-ff----"},
         {"clearkey", SCHEME_CBC1, SPEKE_V2_0, "e-ff----"},
         {"common", SCHEME_CBCS, SPEKE_V2_0, "ff------"},
+        {"eme", SCHEME_CBCS, SPEKE_V2_0, "efff----"},
         {"playready", SCHEME_CENC, SPEKE_V2_1, "fffff---"},
         {"fairplay", SCHEME_HLS_SAMPLE_AES, SPEKE_V2_1, "e-ff----"},
     };
@@ -116,8 +119,8 @@ static void each_system_has_its_values(void **state)
 static void only_what_is_wanted_is_given(void **state)
 {
     struct fixture *x = *state;
-    static const enum scheme SCHEMES[] = {SCHEME_CENC, SCHEME_CENC, SCHEME_CBCS,
-                                          SCHEME_CBC1, SCHEME_NONE, SCHEME_CENC};
+    static const enum scheme SCHEMES[] = {SCHEME_CENC, SCHEME_CENC, SCHEME_CBCS, SCHEME_CBC1,
+                                          SCHEME_NONE, SCHEME_CENC, SCHEME_CENC};
     for (size_t i = 0; i < COUNT(NAMES); i++) {
         x->in.scheme = SCHEMES[i];
         x->in.version = SCHEMES[i] == SCHEME_NONE ? SPEKE_V1 : SPEKE_V2_0;

@@ -72,7 +72,7 @@ static void percent_encoding_keeps_the_unreserved_alone(void **state)
         {"\xf0\x9f\x98\x80", "%F0%9F%98%80"},
         {"{kid}\n", "%7Bkid%7D%0A"},
     };
-    check_spellings(ROWS, COUNT(ROWS), text_put_percent);
+    check_spellings(ROWS, COUNT(ROWS), buf_put_percent);
 }
 
 static void json_escapes_what_it_must_and_keeps_utf8(void **state)

@@ -12,6 +12,7 @@ from .process import ROOT, Process, children, free_port, log_text, port_open, ru
 
 USER = "www-data" if ROOT else None
 MOUNT = "/speke"
+PLAYER_MOUNT = "/player"
 REALM = "speke"
 APACHE_MODULES = "/usr/lib/apache2/modules"
 APACHE = ("mpm_event authn_core authn_file authz_core authz_user auth_basic auth_digest alias env "
@@ -25,6 +26,14 @@ WAYS = {
     "apache": ("apache", "speke-proxy.conf"),
     "apache-fcgid": ("apache", "speke-fcgid.conf"),
     "apache-cgi": ("apache", None),
+}
+# The player's door beside it.
+PLAYER_WAYS = {
+    "lighttpd": "speke-player.conf",
+    "lighttpd-spawn": "speke-player-spawn.conf",
+    "apache": "speke-player.conf",
+    "apache-fcgid": "speke-player-fcgid.conf",
+    "apache-cgi": None,
 }
 # Who may ask: name -> file of the recipe for either server; "open" asks nobody for anything.
 LOGINS = {
@@ -42,6 +51,17 @@ SetEnv SPEKE_CONFIG "${SPEKE_CONFIG}"
 <Location "${SPEKE_MOUNT}">
   SetHandler cgi-script
   Options +ExecCGI
+</Location>
+"""
+
+CGI_PLAYER_RECIPE = """
+ScriptAlias "${SPEKE_PLAYER_MOUNT}" "${SPEKE_PROGRAM}"
+<Location "${SPEKE_PLAYER_MOUNT}">
+  SetHandler cgi-script
+  Options +ExecCGI
+  SetEnv SPEKE_DOOR player
+  CGIPassAuth On
+  Require all granted
 </Location>
 """
 
@@ -65,6 +85,7 @@ class Parameters:
     ca: str
     webauth: dict = field(default_factory=dict)  # host, database, role, password
     processes: int = 2
+    player_socket: str = None  # of a program that serves players alone; else the same as socket
     log_level: str = "warn"  # Apache's; with "debug" lighttpd logs what it handles as well
     tls: bool = True
     client_ca: str = ""  # who signs the clients' certificates; the same as ca when empty
@@ -82,6 +103,7 @@ class Web:
         self.port = free_port()
         scheme = "https" if parameters.tls else "http"
         self.base = f"{scheme}://localhost:{self.port}{MOUNT}"
+        self.player_base = f"{scheme}://localhost:{self.port}{PLAYER_MOUNT}"
         self.log = os.path.join(parameters.directory, "error.log")
         self.uploads = os.path.join(parameters.directory, "uploads")
         self.process = None
@@ -113,6 +135,8 @@ class Web:
         w = p.webauth
         way = f"Include {self._recipe(self.way)}" if self.way else CGI_RECIPE
         login = self._login_recipe()
+        player = PLAYER_WAYS[self.kind]
+        player = f"Include {p.examples}/apache/{player}" if player else CGI_PLAYER_RECIPE
         return "\n".join(
             [
                 *modules,
@@ -131,6 +155,8 @@ class Web:
                 f"Define SPEKE_MOUNT {MOUNT}",
                 f"Define SPEKE_REALM {REALM}",
                 f"Define SPEKE_SOCKET {p.socket}",
+                f"Define SPEKE_PLAYER_MOUNT {PLAYER_MOUNT}",
+                f"Define SPEKE_PLAYER_SOCKET {p.player_socket or p.socket}",
                 f"Define SPEKE_PROGRAM {p.program}",
                 f"Define SPEKE_CONFIG {p.config}",
                 f"Define SPEKE_PROCESSES {p.processes}",
@@ -150,6 +176,7 @@ class Web:
                 f"Include {p.examples}/apache/tls.conf" if p.tls else "",
                 way,
                 f"Include {p.examples}/apache/{login}" if login else "",
+                player,
                 "</VirtualHost>",
                 f"<Directory {os.path.dirname(p.program)}>\nRequire all granted\n</Directory>",
             ]
@@ -180,6 +207,10 @@ class Web:
             f'speke_client_ca := "{p.client_ca or p.ca}"',
             f'speke_gateway_secret := "{p.gateway_secret}"',
             f'speke_socket := "{p.socket}"',
+            f'speke_player_mount := "{PLAYER_MOUNT}"',
+            f'speke_player_socket := "{p.player_socket or p.socket}"',
+            "speke_player_processes := 1",
+            f'speke_player_spawn_socket := "{p.directory}/player.sock"',
             f'speke_program := "{p.program}"',
             f'speke_config := "{p.config}"',
             f"speke_processes := {p.processes}",
@@ -198,6 +229,7 @@ class Web:
         lines.append(f'include "{self._recipe(self.way)}"')
         if login:
             lines.append(f'include "{p.examples}/lighttpd/{login}"')
+        lines.append(f'include "{p.examples}/lighttpd/{PLAYER_WAYS[self.kind]}"')
         return "\n".join(lines)
 
     # -- life -----------------------------------------------------------------------------------
@@ -247,6 +279,10 @@ class Web:
 
     def log_text(self):
         return log_text(self.log) + log_text(os.path.join(self.p.directory, "console.log"))
+
+    def player(self, **more):
+        """A new connection to the player's door."""
+        return Client(self.player_base, self.p.ca, None, **more)
 
     def client(self, auth="default", **more):
         """A new connection; auth "default" is the login of the site's first client."""

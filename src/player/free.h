@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Contents that a tenant gives to everybody. */
+#ifndef PLAYER_FREE_H
+#define PLAYER_FREE_H
+
+#include <stdbool.h>
+
+/* Whether the tenant's setting names the content, which is given by its segment in a path,
+ * percent-decoded. The setting has words separated by blanks: "*" for everything, a beginning and
+ * "*", a content id, or the segment of one. NULL: nothing is free. */
+bool free_content(const char *setting, const char *segment);
+
+#endif
