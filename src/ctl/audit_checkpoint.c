@@ -14,7 +14,7 @@
 #include "ctl/ctl.h"
 #include "ctl/file.h"
 
-enum { SIGNATURE = 64, FILE_MAX = 4096 };
+enum { SIGNATURE = 64, FILE_MAX = 1 << 20 };
 
 /* NULL after saying what is wrong, with the exit code in *code. */
 static EVP_PKEY *read_key(const char *path, bool private, int *code)

@@ -114,9 +114,12 @@ static int ask_archives(PGconn *db, struct audit_check *c, json_t **archives)
     json_array_foreach(*archives, i, row)
     {
         const json_int_t number = json_integer_value(json_object_get(row, "archive_no"));
+        const json_int_t event_id = json_integer_value(json_object_get(row, "event_id"));
         if (!json_is_true(json_object_get(row, "right")))
-            audit_find(c, "archive", json_integer_value(json_object_get(row, "event_id")), 0,
-                       "archive %" JSON_INTEGER_FORMAT " is not what the audit says of it", number);
+            audit_find(c, "archive", event_id, 0,
+                       "archive %" JSON_INTEGER_FORMAT " is not what row %" JSON_INTEGER_FORMAT
+                       " says of it",
+                       number, event_id);
         c->out_of_memory |= json_object_del(row, "right") != 0;
     }
     return code;
