@@ -26,15 +26,13 @@ npm_quietly() {
         --omit-lockfile-registry-resolved --loglevel=error
 }
 
-# copy_of FOLDER NAME...: the files in an empty var/npm/FOLDER, which becomes the working directory.
-copy_of() {
-    local name place=$TOP/var/npm/$1 source=$TOP/$1
+# copies PLACE FILE...: the files in an empty PLACE, which becomes the working directory.
+copies() {
+    local place=$1
     shift
     rm -rf "$place"
     mkdir -p "$place"
-    for name in "$@"; do
-        cp "$source/$name" "$place/"
-    done
+    cp "$@" "$place/"
     cd "$place"
 }
 
@@ -42,7 +40,7 @@ copy_of() {
 install() {
     local place=$TOP/var/npm/$1 source=$TOP/$1
     if ! cmp -s "$source/package-lock.json" "$place/installed-lock.json"; then
-        copy_of "$1" package.json package-lock.json
+        copies "$place" "$source/package.json" "$source/package-lock.json"
         npm_quietly ci --prefer-offline >&2
         cp "$source/package-lock.json" "$place/installed-lock.json"
     fi
@@ -50,7 +48,7 @@ install() {
 }
 
 lock() {
-    copy_of "$1" package.json
+    copies "$TOP/var/npm/.new" "$TOP/$1/package.json"
     npm_quietly install --package-lock-only >&2
     cp package-lock.json "$TOP/$1/package-lock.json"
 }
