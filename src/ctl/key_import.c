@@ -22,6 +22,8 @@
 /* Lines of all files are numbered by one number: the file's from FILE_SHIFT on, the line's below.
  */
 enum { FILE_SHIFT = 40, PAGE = 500, NAME_SIZE = 256 };
+/* Two keys that are compared. */
+static const size_t PAIR_BYTES = (size_t)2 * KEYSTORE_KEY_BYTES;
 #define LINE_MASK (((int64_t)1 << FILE_SHIFT) - 1)
 
 struct import {
@@ -317,9 +319,9 @@ static int insert(struct import *m)
     PQclear(result);
     if (staged == m->inserted)
         return CTL_DONE;
-    unsigned char *keys = secret_alloc(2 * KEYSTORE_KEY_BYTES);
+    unsigned char *keys = secret_alloc(PAIR_BYTES);
     code = keys != NULL ? judge_existing(m, keys) : ctl_fail_memory();
-    secret_free(keys, 2 * KEYSTORE_KEY_BYTES);
+    secret_free(keys, PAIR_BYTES);
     if (code == CTL_DONE && m->conflicts > 0 && !m->skip)
         code = ctl_fail(CTL_FAILED,
                         "%lld conflicts: nothing is imported (--skip-conflicts imports the rest)",

@@ -10,7 +10,7 @@
 #include "keystore/keystore.h"
 
 /* What of a batch goes into one statement; texts are what varies. */
-enum { BATCH = 1000, TEXTS_MAX = 1024 * 1024 };
+enum { BATCH = 1000, TEXTS_MAX = 1024 * 1024, ARENA_MAX = 2 * TEXTS_MAX };
 
 struct staged_key {
     int64_t line;
@@ -55,7 +55,7 @@ int key_stage_begin(struct key_stage *s, const struct ctl *ctl, PGconn *db, cons
 {
     *s = (struct key_stage){.db = db};
     params_init(&s->params);
-    arena_init(&s->texts, 2 * TEXTS_MAX);
+    arena_init(&s->texts, ARENA_MAX);
     s->keys = calloc(BATCH, sizeof *s->keys);
     s->periods = calloc(BATCH, sizeof *s->periods);
     if (s->keys == NULL || s->periods == NULL)

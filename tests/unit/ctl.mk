@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 ctl_tests = \
 	tests/unit/test_ctl_answer \
+	tests/unit/test_ctl_csv \
 	tests/unit/test_ctl_file \
 	tests/unit/test_ctl_htdigest \
 	tests/unit/test_ctl_lint \
@@ -23,6 +24,10 @@ ctl_test_libraries = src/ctl/libctl.a src/player/libplayer.a src/exchange/libexc
 tests_unit_test_ctl_answer_SOURCES = tests/unit/test_ctl_answer.c
 tests_unit_test_ctl_answer_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_ctl_answer_LDADD = $(ctl_test_libraries)
+
+tests_unit_test_ctl_csv_SOURCES = tests/unit/test_ctl_csv.c
+tests_unit_test_ctl_csv_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_ctl_csv_LDADD = $(ctl_test_libraries)
 
 tests_unit_test_ctl_file_SOURCES = tests/unit/test_ctl_file.c
 tests_unit_test_ctl_file_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
