@@ -39,8 +39,9 @@ struct record {
     size_t size;
 };
 
-/* The record at *p, which is moved behind it; false when none is whole. */
-static bool next_record(const uint8_t **p, const uint8_t *end, struct record *r)
+/* The record at *p, which is moved behind it; false when none is whole. request is the id of the
+ * request at hand. */
+static bool next_record(const uint8_t **p, const uint8_t *end, unsigned request, struct record *r)
 {
     const uint8_t *at = *p;
     if (end - at < FCGI_HEADER_LEN)
@@ -50,7 +51,8 @@ static bool next_record(const uint8_t **p, const uint8_t *end, struct record *r)
                          .content = at + FCGI_HEADER_LEN,
                          .size = (size_t)at[4] << 8 | at[5]};
     /* libfcgi forgets the padding of the records that begin a request and end its parameters. */
-    const bool unpadded = r->type == FCGI_BEGIN_REQUEST || (r->type == FCGI_PARAMS && r->size == 0);
+    const bool unpadded = r->type == FCGI_BEGIN_REQUEST ||
+                          (r->type == FCGI_PARAMS && r->size == 0 && r->id == request);
     const size_t padding = unpadded ? 0 : at[6];
     const size_t whole = r->size + padding, left = (size_t)(end - r->content);
     if (r->size > left)
@@ -99,7 +101,7 @@ static struct trouble find_trouble(const uint8_t *data, size_t size)
     struct record r;
     size_t n = 0;
     unsigned id = FCGI_NULL_REQUEST_ID;
-    for (const uint8_t *p = data; next_record(&p, data + size, &r);) {
+    for (const uint8_t *p = data; next_record(&p, data + size, id, &r);) {
         const bool management = r.id == FCGI_NULL_REQUEST_ID;
         if (management && r.type == FCGI_GET_VALUES) {
             t.length |= announces_too_much(r.content, r.size);
