@@ -91,14 +91,19 @@ static int fill(struct arena *arena, struct cpix_document *doc, uint64_t run, ui
     return 0;
 }
 
-int bench_request(uint64_t run, uint64_t content, size_t keys, struct buf *out)
+int bench_request(uint64_t run, uint64_t content, size_t keys, const char *recipient,
+                  struct buf *out)
 {
     char content_id[BENCH_CONTENT_ID_SIZE];
+    struct cpix_delivery delivery = {.id = "recipient", .certificate = recipient};
     bench_content_id(run, content, content_id);
     struct cpix_document doc = {
         .version = SPEKE_V2_0,
         .content_id = content_id,
         .version_text = "2.3",
+        .delivery_list = {.occurrences = recipient != NULL},
+        .deliveries = &delivery,
+        .delivery_count = recipient != NULL,
         .key_list = {.occurrences = 1},
         .system_list = {.occurrences = 1},
         .rule_list = {.occurrences = 1},

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Posts SPEKE documents over persistent connections for a bounded time and prints how many
  * exchanges a second that gave and how long they took, as one line of JSON. Every answer is
- * checked: status 200, and on the fetch path byte for byte the first one, on the create path its
- * size and number of keys. */
+ * checked: status 200, and on the fetch path byte for byte the first one, on the create path and
+ * with a recipient, whose every answer is encrypted anew, its size and number of keys. */
 #include <getopt.h>
 #include <limits.h>
 #include <pthread.h>
@@ -29,6 +29,7 @@ struct options {
     struct client_target target;
     long connections, keys, requests, seconds, run;
     bool create;
+    const char *recipient; /* a file's name, NULL for clear keys */
 };
 
 /* What the connections' threads share. */
@@ -36,6 +37,7 @@ struct load {
     struct options options;
     struct buf *documents; /* one on the fetch path, one a request on the create path */
     size_t document_count;
+    struct buf recipient;   /* the text of its certificate, with a zero byte */
     struct buf warm_up;     /* a document of the same size as the others */
     struct buf first;       /* the first answer */
     uint32_t *microseconds; /* of each request, by its number */
@@ -47,6 +49,7 @@ struct load {
 static const char USAGE[] =
     "usage: load [options] URL\n"
     "  --create          a new content for every request; default: always the same\n"
+    "  --recipient FILE  ask for keys encrypted for the certificate in it (base64 of DER)\n"
     "  --keys N          content keys in a document, each for 3 DRM systems (2)\n"
     "  --connections N   persistent connections (4)\n"
     "  --requests N      most requests to send (10000)\n"
@@ -91,6 +94,7 @@ static void read_options(int argc, char **argv, struct options *o)
 {
     static const struct option names[] = {
         {"create", no_argument, NULL, 'c'},
+        {"recipient", required_argument, NULL, 'r'},
         {"user", required_argument, NULL, 'u'},
         {"ca", required_argument, NULL, 'a'},
         {"keys", required_argument, NULL, 'n'},
@@ -105,6 +109,8 @@ static void read_options(int argc, char **argv, struct options *o)
     while ((c = getopt_long(argc, argv, "", names, &which)) != -1) {
         if (c == 'c')
             o->create = true;
+        else if (c == 'r')
+            o->recipient = optarg;
         else if (c == 'u')
             o->target.user = optarg;
         else if (c == 'a')
@@ -120,56 +126,79 @@ static void read_options(int argc, char **argv, struct options *o)
     o->target.password = getenv("SPEKE_PASSWORD");
 }
 
+static int read_recipient(struct load *l)
+{
+    char piece[4096];
+    size_t n;
+    buf_init(&l->recipient, DOCUMENT_MAX);
+    if (l->options.recipient == NULL)
+        return 0;
+    FILE *in = fopen(l->options.recipient, "re");
+    if (in == NULL)
+        return -1;
+    while ((n = fread(piece, 1, sizeof piece, in)) > 0)
+        buf_put(&l->recipient, piece, n);
+    const bool whole = ferror(in) == 0;
+    (void)fclose(in); /* read only */
+    buf_putc(&l->recipient, '\0');
+    return whole && buf_ok(&l->recipient) ? 0 : -1;
+}
+
 /* Content 0 warms up and is what the fetch path asks for; the create path goes on from 1. */
 static int make_documents(struct load *l)
 {
     const struct options *o = &l->options;
     const uint64_t run = (uint64_t)o->run;
     const size_t keys = (size_t)o->keys;
+    const char *recipient = o->recipient != NULL ? (const char *)l->recipient.data : NULL;
     l->document_count = o->create ? (size_t)o->requests : 1;
     l->microseconds = calloc((size_t)o->requests, sizeof *l->microseconds);
     l->documents = calloc(l->document_count, sizeof *l->documents);
     if (l->microseconds == NULL || l->documents == NULL)
         return -1;
     buf_init(&l->warm_up, DOCUMENT_MAX);
-    if (bench_request(run, 0, keys, &l->warm_up) != 0)
+    if (bench_request(run, 0, keys, recipient, &l->warm_up) != 0)
         return -1;
     for (size_t i = 0; i < l->document_count; i++) {
         buf_init(&l->documents[i], l->warm_up.len);
-        if (bench_request(run, o->create ? i + 1 : 0, keys, &l->documents[i]) != 0)
+        if (bench_request(run, o->create ? i + 1 : 0, keys, recipient, &l->documents[i]) != 0)
             return -1;
     }
     return 0;
 }
 
-/* At least that many keys are in the answer. They stand near its beginning, so that the search is
- * short. */
-static bool has_keys(const struct buf *answer, long keys)
+/* At least that many of the elements that hold keys are in the answer. They stand near its
+ * beginning, so that the search is short. */
+static bool has_keys(const struct buf *answer, const char *tag, long keys)
 {
-    static const char tag[] = "<pskc:PlainValue>";
+    const size_t size = strlen(tag);
     const unsigned char *at = answer->data;
     size_t left = answer->len;
     for (long i = 0; i < keys; i++) {
-        const unsigned char *found = memmem(at, left, tag, sizeof tag - 1);
+        const unsigned char *found = memmem(at, left, tag, size);
         if (found == NULL)
             return false;
-        left -= (size_t)(found - at) + sizeof tag - 1;
-        at = found + sizeof tag - 1;
+        left -= (size_t)(found - at) + size;
+        at = found + size;
     }
     return true;
 }
 
 static const char *fault(const struct load *l, const struct client *c, bool same_content)
 {
+    static const char CLEAR[] = "<pskc:PlainValue>", ENCRYPTED[] = "<pskc:EncryptedValue>";
+    const bool encrypted = l->options.recipient != NULL;
     if (c->status != 200)
         return "status is not 200";
-    if (!has_keys(&c->answer, l->options.keys))
+    if (!has_keys(&c->answer, encrypted ? ENCRYPTED : CLEAR, l->options.keys))
         return "fewer keys than asked for";
+    if (encrypted && has_keys(&c->answer, CLEAR, 1))
+        return "a clear key for a recipient";
     if (l->first.data == NULL)
         return NULL;
     if (c->answer.len != l->first.len)
         return "size differs from the first answer's";
-    if (same_content && memcmp(c->answer.data, l->first.data, l->first.len) != 0)
+    if (same_content && !encrypted && memcmp(c->answer.data, l->first.data, l->first.len) != 0)
         return "not the first answer, though the content is the same";
     return NULL;
 }
@@ -283,10 +312,13 @@ static void report(struct load *l, int64_t taken)
            "\"seconds\": %.3f, \"requests_per_second\": %.1f, \"p50_us\": %u, \"p90_us\": %u, "
            "\"p99_us\": %u, \"max_us\": %u, \"sent\": %zu, \"request_bytes\": %zu, "
            "\"answer_bytes\": %zu}\n",
-           l->options.create ? "create" : "fetch", l->options.keys, l->options.connections, n,
-           seconds, (double)n / seconds, l->microseconds[n / 2], l->microseconds[n * 90 / 100],
-           l->microseconds[n * 99 / 100], l->microseconds[n - 1],
-           n + 1 + (size_t)l->options.connections * WARM_UP, l->warm_up.len, l->first.len);
+           l->options.create              ? "create"
+           : l->options.recipient != NULL ? "encrypted"
+                                          : "fetch",
+           l->options.keys, l->options.connections, n, seconds, (double)n / seconds,
+           l->microseconds[n / 2], l->microseconds[n * 90 / 100], l->microseconds[n * 99 / 100],
+           l->microseconds[n - 1], n + 1 + (size_t)l->options.connections * WARM_UP, l->warm_up.len,
+           l->first.len);
 }
 
 static void free_load(struct load *l)
@@ -295,6 +327,7 @@ static void free_load(struct load *l)
         buf_free(&l->documents[i]);
     free(l->documents);
     free(l->microseconds);
+    buf_free(&l->recipient);
     buf_free(&l->warm_up);
     buf_free(&l->first);
 }
@@ -308,7 +341,9 @@ int main(int argc, char **argv)
         return 1;
     }
     int64_t taken = -1;
-    if (make_documents(&l) != 0)
+    if (read_recipient(&l) != 0)
+        fputs("load: --recipient: the file cannot be read\n", stderr);
+    else if (make_documents(&l) != 0)
         fputs("load: out of memory\n", stderr);
     else if (first_answer(&l) == 0)
         taken = run_connections(&l);

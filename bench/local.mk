@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # What the performance claims are measured with: built by "make bench" alone, never installed.
-bench_programs = bench/load bench/trivial
+bench_programs = bench/load bench/rsa bench/trivial
 EXTRA_PROGRAMS += $(bench_programs)
 EXTRA_DIST += bench/run
 CLEANFILES += $(bench_programs)
@@ -12,6 +12,9 @@ bench_load_SOURCES = \
 	bench/load.c
 bench_load_LDADD = src/cpix/libcpix.a src/base/libbase.a \
 	$(LIBCURL_LIBS) $(LIBXML2_LIBS) $(OPENSSL_LIBS) -lpthread
+
+bench_rsa_SOURCES = bench/rsa.c
+bench_rsa_LDADD = $(OPENSSL_LIBS)
 
 bench_trivial_SOURCES = \
 	bench/acquire.c bench/acquire.h \

@@ -24,6 +24,7 @@ struct certificate_fingerprint {
 
 struct certificate {
     struct certificate_fingerprint fingerprint;
+    char *text;                             /* that it was taken from last */
     char subject[CERTIFICATE_SUBJECT_SIZE]; /* RFC 2253, cut when it is longer */
     X509 *x509;
     EVP_PKEY_CTX *encryption; /* ready for EVP_PKEY_encrypt(): RSA-OAEP with SHA-1, empty label */

@@ -106,27 +106,36 @@ static EVP_CIPHER *cbc;
 static EVP_CIPHER_CTX *cipher_context;
 static EVP_MAC_CTX *mac_context;
 
+static EVP_MAC_CTX *new_mac_context(void)
+{
+    char digest[] = "SHA512";
+    const OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+                                 OSSL_PARAM_construct_end()};
+    EVP_MAC *hmac = EVP_MAC_fetch(NULL, OSSL_MAC_NAME_HMAC, NULL);
+    EVP_MAC_CTX *ctx = hmac == NULL ? NULL : EVP_MAC_CTX_new(hmac);
+    EVP_MAC_free(hmac); /* the context keeps its own reference */
+    if (ctx != NULL && EVP_MAC_CTX_set_params(ctx, params) == 1)
+        return ctx;
+    EVP_MAC_CTX_free(ctx);
+    return NULL;
+}
+
 static int set_up(void)
 {
     if (mac_context != NULL)
         return 0;
-    EVP_MAC *hmac = EVP_MAC_fetch(NULL, OSSL_MAC_NAME_HMAC, NULL);
     if (cbc == NULL)
         cbc = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
     if (cipher_context == NULL)
         cipher_context = EVP_CIPHER_CTX_new();
-    if (hmac != NULL && cbc != NULL && cipher_context != NULL)
-        mac_context = EVP_MAC_CTX_new(hmac);
-    EVP_MAC_free(hmac); /* the context keeps its own reference */
+    if (cbc != NULL && cipher_context != NULL)
+        mac_context = new_mac_context();
     return mac_context != NULL ? 0 : -1;
 }
 
 static int begin_macs(const unsigned char *key)
 {
-    char digest[] = "SHA512";
-    const OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
-                                 OSSL_PARAM_construct_end()};
-    return EVP_MAC_init(mac_context, key, DELIVERY_MAC_KEY_BYTES, params) == 1 ? 0 : -1;
+    return EVP_MAC_init(mac_context, key, DELIVERY_MAC_KEY_BYTES, NULL) == 1 ? 0 : -1;
 }
 
 /* HMAC-SHA512 with the key of begin_macs(). */

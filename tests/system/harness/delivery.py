@@ -5,6 +5,7 @@ import base64
 import datetime
 import hashlib
 import hmac
+import ssl
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -43,6 +44,10 @@ class Recipient:
     @property
     def certificate(self):
         return base64.b64encode(self.der).decode()
+
+    @property
+    def certificate_pem(self):
+        return ssl.DER_cert_to_PEM_cert(self.der).encode()
 
     @property
     def pem(self):
