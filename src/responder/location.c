@@ -25,6 +25,14 @@ static int hex_digit(char c)
     return -1;
 }
 
+/* The byte that "%41" stands for at the beginning of n bytes, -1 when there is no such. */
+static int escaped(const char *text, size_t n)
+{
+    const int high = n > 2 ? hex_digit(text[1]) : -1;
+    const int low = n > 2 ? hex_digit(text[2]) : -1;
+    return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
 static int malformed(struct failure *f, const char *what)
 {
     (void)fail(f, 400, "Malformed path");
@@ -40,11 +48,10 @@ static int decode(const char *text, size_t n, char *out, struct failure *f)
             out[len++] = text[i];
             continue;
         }
-        const int high = i + 2 < n ? hex_digit(text[i + 1]) : -1;
-        const int low = i + 2 < n ? hex_digit(text[i + 2]) : -1;
-        if (high < 0 || low < 0)
+        const int byte = escaped(text + i, n - i);
+        if (byte < 0)
             return malformed(f, "a percent sign without two digits");
-        const char c = (char)(high * 16 + low);
+        const char c = (char)byte;
         if (c == '/')
             return malformed(f, "an encoded slash");
         if (c == '\0')
@@ -106,6 +113,52 @@ int location_path(const struct request *q, char out[static LOCATION_PATH_SIZE], 
             return too_long(f);
     }
     return check_segments(out, f);
+}
+
+/* The text of a parameter, NULL when there is none of the name. */
+static const char *find_parameter(const char *query, const char *name, size_t *n)
+{
+    const size_t length = strlen(name);
+    while (query != NULL && *query != '\0') {
+        const size_t item = strcspn(query, "&");
+        if (item > length && query[length] == '=' && memcmp(query, name, length) == 0) {
+            *n = item - length - 1;
+            return query + length + 1;
+        }
+        query += item + (query[item] == '&' ? 1 : 0);
+    }
+    return NULL;
+}
+
+static int bad_parameter(const char *name, struct failure *f)
+{
+    return fail(f, 400, "Malformed parameter %s", name);
+}
+
+int location_parameter(const struct request *q, const char *name, char *out, size_t size,
+                       const char **value, struct failure *f)
+{
+    size_t n = 0, len = 0;
+    const char *text = find_parameter(q->query, name, &n);
+    *value = NULL;
+    if (text == NULL)
+        return 0;
+    for (size_t i = 0; i < n; i++) {
+        char c = text[i] == '+' ? ' ' : text[i];
+        if (c == '%') {
+            const int byte = escaped(text + i, n - i);
+            if (byte < 0)
+                return bad_parameter(name, f);
+            c = (char)byte;
+            i += 2;
+        }
+        if ((unsigned char)c < 0x20 || c == 0x7f || len + 1 >= size)
+            return bad_parameter(name, f);
+        out[len++] = c;
+    }
+    out[len] = '\0';
+    *value = out;
+    return 0;
 }
 
 static bool is_host(const char *text)

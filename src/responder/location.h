@@ -19,6 +19,12 @@ struct request;
  * a control character, or a percent sign without two digits. Too long is 414. */
 int location_path(const struct request *q, char out[static LOCATION_PATH_SIZE], struct failure *f);
 
+/* Reads a parameter of the query, percent-decoded, with "+" for a blank, into out; *value is out,
+ * or NULL when the query does not have it. Returns 0, or -1 with 400 when it does not decode, holds
+ * a control character or is longer than size - 1 bytes. */
+int location_parameter(const struct request *q, const char *name, char *out, size_t size,
+                       const char **value, struct failure *f);
+
 /* Writes "scheme://host" and the first mount bytes of the path, without a slash at the end. The
  * host is the client's Host header when it looks like one, else the server's own name. */
 void location_base(const struct request *q, const char *path, size_t mount,

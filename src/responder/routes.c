@@ -7,6 +7,7 @@
 #include "base/failure.h"
 #include "base/settings.h"
 #include "exchange/exchange.h"
+#include "exchange/fetch.h"
 #include "keystore/keystore.h"
 #include "responder/answer.h"
 #include "responder/location.h"
@@ -15,8 +16,17 @@
 
 /* The exchange itself: POST of a CPIX document. */
 static void serve_exchange(struct responder *r, const struct call *call, struct answer *answer);
+/* Packagers that fetch: a CPIX document, or what nginx-vod-module reads. */
+static void serve_cpix(struct responder *r, const struct call *call, struct answer *answer);
+static void serve_vod_drm(struct responder *r, const struct call *call, struct answer *answer);
 /* SPEKE v1 alone has it; any text will do. */
 static void serve_heartbeat(struct responder *r, const struct call *call, struct answer *answer);
+
+/* What a fetch reads of the query. */
+struct fetch_texts {
+    char content_id[LOCATION_PATH_SIZE];
+    char kid[64], track[256];
+};
 
 /* A longer path stands before those that it ends in. The SPEKE version is in a header, never in the
  * path (SPEKE v2.0, "REST API"), so all paths of the exchange are one. */
@@ -25,6 +35,10 @@ static const struct route PACKAGER_ROWS[] = {
     {"/v2.0/copyProtection", "POST", serve_exchange},
     {"/v2.1/copyProtection", "POST", serve_exchange},
     {"/copyProtection", "POST", serve_exchange},
+    {"/cpix/*", "GET", serve_cpix},
+    {"/vod-drm/*", "GET", serve_vod_drm},
+    {"/cpix", "GET", serve_cpix},
+    {"/vod-drm", "GET", serve_vod_drm},
     {"/v1.0/heartbeat", "GET, HEAD", serve_heartbeat},
     {"/health", "GET, HEAD", serve_health},
 };
@@ -176,6 +190,56 @@ static void serve_exchange(struct responder *r, const struct call *call, struct 
     answer->agent_header = r->result.agent_header;
     answer->speke_version = r->result.speke_version;
     answer->document = &r->result.body;
+}
+
+/* The content id is the segment of the path or, for one that cannot stand there, in the query. */
+static int read_fetch(const struct call *call, struct fetch_texts *texts,
+                      struct fetch_request *request, struct failure *f)
+{
+    const struct request *q = call->request;
+    request->content_id = call->parts[0];
+    if (request->content_id == NULL &&
+        location_parameter(q, "content_id", texts->content_id, sizeof texts->content_id,
+                           &request->content_id, f) != 0)
+        return -1;
+    if (request->content_id == NULL)
+        return fail(f, 400, "No content id");
+    if (location_parameter(q, "kid", texts->kid, sizeof texts->kid, &request->kid, f) != 0)
+        return -1;
+    return location_parameter(q, "track", texts->track, sizeof texts->track, &request->track, f);
+}
+
+static void serve_fetch(struct responder *r, const struct call *call, const char *via,
+                        struct answer *answer)
+{
+    const struct request *q = call->request;
+    char base_url[LOCATION_URL_SIZE];
+    struct fetch_texts texts;
+    if (!is_authenticated(q, &answer->failure))
+        return;
+    location_base(q, call->path, call->mount, base_url);
+    struct fetch_request request = {
+        .caller = {.remote_user = q->remote_user,
+                   .remote_addr = q->remote_addr,
+                   .base_url = base_url,
+                   .via = via},
+    };
+    if (read_fetch(call, &texts, &request, &answer->failure) != 0)
+        return;
+    /* Its outcome is in the failure, which the answer is made from. */
+    (void)exchange_fetch(&r->exchange, &request, &r->result.body, &answer->failure);
+    answer->document = &r->result.body;
+}
+
+static void serve_cpix(struct responder *r, const struct call *call, struct answer *answer)
+{
+    serve_fetch(r, call, "cpix", answer);
+}
+
+static void serve_vod_drm(struct responder *r, const struct call *call, struct answer *answer)
+{
+    answer->content_type = "application/json";
+    serve_fetch(r, call, "vod-drm", answer);
 }
 
 static void serve_heartbeat(struct responder *r, const struct call *call, struct answer *answer)
