@@ -24,6 +24,7 @@ static const struct {
     {"clearkey", 0, HLS_LINES},
     {"aes128", V1_URI, 0},
     {"common", DRM_PSSH | DRM_CONTENT_PROTECTION, DRM_PSSH | DRM_CONTENT_PROTECTION},
+    {"eme", DRM_CONTENT_PROTECTION, DRM_CONTENT_PROTECTION | HLS_LINES},
 };
 
 unsigned document_fields(const struct uuid *system_id, enum speke_version version)
