@@ -22,6 +22,8 @@ from harness.site import TOP
 SCHEMES = ("cenc", "cbcs")
 TRACKS = {"AUDIO": "audio", "SD": "sd", "HD": "hd"}
 SKD = "skd://key"
+EME = "e2719d58-a985-b3c9-781a-b030af78d30e"
+LICENCE_URL = "https://keys.example.com/clearkey"
 
 
 class Media:
@@ -75,50 +77,70 @@ def packager():
 
 @pytest.fixture(scope="module")
 def media(site, packager):
-    return Media(site, packager).make()
+    settings = {"licence": "on", "la_url": LICENCE_URL}
+    for name, value in settings.items():
+        site.ctl("drm", "set", "demo", "eme", name, value, user="op")
+    yield Media(site, packager).make()
+    for name in settings:
+        site.ctl("drm", "unset", "demo", "eme", name, user="op")
 
 
-def frames(path, track, *options):
+def frames(path, track, *options, seconds=None):
     """Hash of each decoded frame, of sound: of each frame's samples, in order. An MP4 edit list hides
     the first samples of sound, which an encoder's delay makes; packagers keep no such list."""
     stream = "0:a:0" if track == "AUDIO" else "0:v:0"
     edits = ["-ignore_editlist", "1"] if track == "AUDIO" else []
+    length = ["-t", str(seconds)] if seconds else []
     done = run(
-        ["ffmpeg", "-v", "error", "-nostdin", *edits, *options, "-i", path, "-map", stream, "-f", "framemd5", "-"],
+        [
+            "ffmpeg", "-v", "error", "-nostdin", *edits, *options, "-i", path, "-map", stream, *length,
+            "-f", "framemd5", "-",
+        ],
         check=False,
-    )
+    )  # fmt: skip
     return [line.split(",")[-1].strip() for line in done.stdout.splitlines() if line[:1].isdigit()]
 
 
-def source_frames(media, track):
-    found = frames(media.clip(track), track)
-    assert len(found) >= 200, f"the source of {track} has {len(found)} frames"
-    assert len(set(found)) > len(found) // 2, "frames of the source must differ"
+def assert_other_frames(found, source, why):
+    """What came out with a wrong key or none: of these seconds not one frame is the source's."""
+    assert not set(found) & set(source), why
+
+
+@pytest.fixture(scope="module")
+def source(media):
+    """{track: frames of the source}"""
+    found = {}
+    for track in TRACKS:
+        found[track] = frames(media.clip(track), track)
+        assert len(found[track]) >= 200, f"the source of {track} has {len(found[track])} frames"
+        assert len(set(found[track])) > len(found[track]) // 2, "frames of the source must differ"
     return found
 
 
 # -- decryption -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("track", TRACKS)
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_ffmpeg_decrypts_to_the_source(media, scheme, track):
-    key = media.key(scheme, track)
-    path = media.packaged(scheme, track)
-    source = source_frames(media, track)
-    assert frames(path, track, "-decryption_key", key.hex()) == source, "other frames than the source's"
-    wrong = bytes([key[0] ^ 1]) + key[1:]
-    assert frames(path, track, "-decryption_key", wrong.hex()) != source, "a wrong key decrypts as well"
-    assert frames(path, track) != source, "it plays without a key"
+def wrong(key):
+    return bytes([key[0] ^ 1]) + key[1:]
 
 
 @pytest.mark.parametrize("track", TRACKS)
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_packager_decrypts_to_the_source(media, scheme, track, tmp_path):
+def test_ffmpeg_decrypts_to_the_source(media, source, scheme, track):
+    key, path = media.key(scheme, track), media.packaged(scheme, track)
+    assert frames(path, track, "-decryption_key", key.hex()) == source[track], "not the source's frames"
+    others = frames(path, track, "-decryption_key", wrong(key).hex(), seconds=1)
+    assert_other_frames(others, source[track], "a wrong key decrypts as well")
+    assert_other_frames(frames(path, track, seconds=1), source[track], "it plays without a key")
+
+
+@pytest.mark.parametrize("track", TRACKS)
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_packager_decrypts_to_the_source(media, source, scheme, track, tmp_path):
     stream = "audio" if track == "AUDIO" else "video"
     kid, key = media.kid(scheme, track).replace("-", ""), media.key(scheme, track)
 
-    def decrypt(name, key):
+    def decrypt(name, key, seconds=None):
         out = tmp_path / name
         run(
             [
@@ -128,11 +150,12 @@ def test_packager_decrypts_to_the_source(media, scheme, track, tmp_path):
             ],
             check=False,
         )  # fmt: skip
-        return frames(str(out), track)
+        return frames(str(out), track, seconds=seconds)
 
-    source = source_frames(media, track)
-    assert decrypt("right.mp4", key) == source, "other frames than the source's"
-    assert decrypt("wrong.mp4", bytes([key[0] ^ 1]) + key[1:]) != source, "a wrong key decrypts as well"
+    assert decrypt("right.mp4", key) == source[track], "not the source's frames"
+    assert_other_frames(
+        decrypt("wrong.mp4", wrong(key), 1), source[track], "a wrong key decrypts as well"
+    )
 
 
 def test_keys_differ_between_tracks(media):
@@ -140,7 +163,7 @@ def test_keys_differ_between_tracks(media):
         assert len({media.key(scheme, track) for track in TRACKS}) == 3, f"{scheme}: tracks share a key"
 
 
-def test_aes128_segments_decrypt_to_the_source(media, tmp_path):
+def test_aes128_segments_decrypt_to_the_source(media, source, tmp_path):
     """Each period's segments open with the key that its EXT-X-KEY line names, and with no other; the
     segment's number is its IV; put together they are the source's pictures."""
     keys = media.site.stored_keys("demo-aes128")
@@ -161,7 +184,7 @@ def test_aes128_segments_decrypt_to_the_source(media, tmp_path):
     assert number == 4 and len(set(kids)) == 2, f"{number} segments, KIDs {kids}"
     path = tmp_path / "clear.ts"
     path.write_bytes(clear)
-    assert frames(str(path), "SD") == source_frames(media, "SD"), "other frames than the source's"
+    assert frames(str(path), "SD") == source["SD"], "not the source's frames"
 
 
 def aes128(data, key, number):
@@ -286,6 +309,29 @@ def test_boxes_equal_the_packagers(media, scheme, track, tmp_path):
         assert f">{pssh}</cenc:pssh>" in data, f"{system}: another cenc:pssh"
         assert (system == d.PLAYREADY) == bool(pro)
         assert pro is None or f">{pro}</mspr:pro>" in data, f"{system}: another PlayReady object"
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_manifest_says_what_the_exchange_said(media, scheme):
+    """Of each track's key its own descriptors, and nothing of the packager's."""
+    answer = media.exchange(scheme)
+    with open(f"{media.target}/{scheme}/manifest.mpd", encoding="utf-8") as file:
+        manifest = file.read()
+    for track in TRACKS:
+        kid = media.kid(scheme, track)
+        part = re.search(
+            f'default_KID="{kid}"/>\\s*((?:<ContentProtection.*?</ContentProtection>\\s*)*)<', manifest, re.S
+        ).group(1)
+        found = dict(
+            re.findall(r'<ContentProtection schemeIdUri="urn:uuid:([^"]+)"[^>]*>(.*?)</ContentProtection>', part)
+        )
+        expected = {
+            system: value["content_protection_data"]
+            for system, value in of_key(answer, kid).items()
+            if value.get("content_protection_data")
+        }
+        assert found == expected, f"{track}: {sorted(found)}"
+        assert LICENCE_URL in found[EME], f"{track}: no licence URL"
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -53,7 +53,8 @@ start_responder() {
     local config program=$DIR/usr/libexec/speke-fcgi/speke.fcgi log=$DIR/log/responder/responder.log
     config=$(responder_config)
     printf '%s\n' "# Written by quickstart." "database = $(database_of responder)" \
-        "kek_file = $DIR/etc/speke-fcgi/kek" "log_level = info" >"$config"
+        "kek_file = $DIR/etc/speke-fcgi/kek" "player_url = https://localhost:$PORT/player" \
+        "log_level = info" >"$config"
     stop_responder # a new build may have come
     step "Starting the responder"
     background "$log" "$RESPONDER_USER" "$program" --config "$config" --listen "$RUN/speke/speke.sock" \
@@ -84,6 +85,7 @@ server.errorlog = "$DIR/log/web/lighttpd.log"
 server.upload-dirs = ("$DIR/web")
 server.modules = ("mod_accesslog")
 accesslog.filename = "$DIR/log/web/access.log"
+accesslog.format = "%h %u %t \"%m %U %H\" %>s %b"
 include "$examples/speke-defaults.conf"
 speke_examples := "$examples"
 speke_listen := "127.0.0.1:$PORT"
@@ -91,10 +93,13 @@ speke_certificate := "$DIR/etc/tls/server.pem"
 speke_certificate_key := "$DIR/etc/tls/server.key"
 speke_users := "$USERS"
 speke_socket := "$RUN/speke/speke.sock"
+speke_player_socket := "$RUN/speke/speke.sock"
 include speke_examples + "/tls.conf"
 include speke_examples + "/speke-socket.conf"
 include speke_examples + "/speke-digest.conf"
+include speke_examples + "/speke-player.conf"
 TEXT
+    ! demo_is_there || demo_lighttpd
 }
 
 write_apache_config() {
@@ -113,7 +118,7 @@ TEXT
         printf 'LoadModule %s_module /usr/lib/apache2/modules/mod_%s.so\n' "$module" "$module"
     done
     cat <<TEXT
-LogFormat "%h %u %t \"%r\" %>s %b" common
+LogFormat "%h %u %t \"%m %U %H\" %>s %b" common
 CustomLog $DIR/log/web/access.log common
 DocumentRoot $DIR/web
 <Directory />
@@ -124,6 +129,7 @@ Define SPEKE_CERTIFICATE $DIR/etc/tls/server.pem
 Define SPEKE_CERTIFICATE_KEY $DIR/etc/tls/server.key
 Define SPEKE_USERS $USERS
 Define SPEKE_SOCKET $RUN/speke/speke.sock
+Define SPEKE_PLAYER_SOCKET $RUN/speke/speke.sock
 Include \${SPEKE_EXAMPLES}/speke-server.conf
 Listen 127.0.0.1:$PORT
 <VirtualHost 127.0.0.1:$PORT>
@@ -131,8 +137,10 @@ Listen 127.0.0.1:$PORT
   Include \${SPEKE_EXAMPLES}/tls.conf
   Include \${SPEKE_EXAMPLES}/speke-proxy.conf
   Include \${SPEKE_EXAMPLES}/speke-digest.conf
+  Include \${SPEKE_EXAMPLES}/speke-player.conf
 </VirtualHost>
 TEXT
+    ! demo_is_there || demo_apache
 }
 
 web_config() {
