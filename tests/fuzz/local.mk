@@ -4,6 +4,7 @@
 fuzz_targets = \
 	tests/fuzz/fuzz-base64 \
 	tests/fuzz/fuzz-certificate \
+	tests/fuzz/fuzz-csv \
 	tests/fuzz/fuzz-document \
 	tests/fuzz/fuzz-fcgi \
 	tests/fuzz/fuzz-keyring \
@@ -98,6 +99,11 @@ tests_fuzz_fuzz_uuid_SOURCES = tests/fuzz/uuid.c $(fuzz_common) $(fuzz_main)
 tests_fuzz_fuzz_uuid_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/fuzz -DFUZZ_TARGET='"uuid"'
 tests_fuzz_fuzz_uuid_LDFLAGS = $(fuzz_flags)
 tests_fuzz_fuzz_uuid_LDADD = $(fuzz_small_libs)
+
+tests_fuzz_fuzz_csv_SOURCES = tests/fuzz/csv.c $(fuzz_common) $(fuzz_main)
+tests_fuzz_fuzz_csv_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/fuzz -DFUZZ_TARGET='"csv"'
+tests_fuzz_fuzz_csv_LDFLAGS = $(fuzz_flags)
+tests_fuzz_fuzz_csv_LDADD = $(fuzz_ctl_libs)
 
 tests_fuzz_fuzz_show_SOURCES = tests/fuzz/show.c $(fuzz_common) $(fuzz_main)
 tests_fuzz_fuzz_show_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/fuzz -DFUZZ_TARGET='"show"'
