@@ -16,6 +16,7 @@
 #include "ctl/file.h"
 #include "ctl/kek.h"
 #include "ctl/output.h"
+#include "ctl/owner.h"
 #include "keystore/keyring.h"
 #include "keystore/token.h"
 
@@ -45,12 +46,13 @@ const char *kek_path(const struct settings *settings)
 struct keyring *kek_open_ring(const struct settings *settings, const char *path)
 {
     struct stat st;
+    struct owner owner = {0};
     struct keyring *ring = keyring_of(settings, path);
-    const bool switched = path != NULL && geteuid() == 0 && stat(path, &st) == 0 &&
-                          st.st_uid != 0 && seteuid(st.st_uid) == 0;
+    if (path != NULL && stat(path, &st) == 0)
+        owner_become(&owner, st.st_uid);
     if (ring != NULL)
         (void)keyring_find(ring, 1); /* reads the file */
-    if (switched && seteuid(0) != 0) {
+    if (owner_return(&owner) != 0) {
         keyring_free(ring);
         return NULL;
     }
@@ -144,14 +146,15 @@ static int write_key(const struct creation *c, const unsigned char *key,
                      char out[static TOKEN_TEXT_SIZE])
 {
     char why[512];
+    struct owner owner = {0};
     if (!c->wrapped)
         return EVP_EncodeBlock((unsigned char *)out, key, KEK_BYTES) > 0
                    ? CTL_DONE
                    : ctl_fail(CTL_FAILED, "OpenSSL makes no base64");
-    const bool switched = geteuid() == 0 && c->update.owner != 0 && seteuid(c->update.owner) == 0;
+    owner_become(&owner, c->update.owner);
     const int result = token_wrap(c->settings->pkcs11_uri, (int32_t)c->version, key, out, why,
                                   sizeof why);
-    if (switched && seteuid(0) != 0)
+    if (owner_return(&owner) != 0)
         return ctl_fail(CTL_FAILED, "the user ID cannot be taken back");
     return result == 0 ? CTL_DONE : ctl_fail(CTL_FAILED, "%s", why);
 }

@@ -47,6 +47,7 @@ src_ctl_libctl_a_SOURCES = \
 	src/ctl/open.c src/ctl/open.h \
 	src/ctl/options.c src/ctl/options.h \
 	src/ctl/output.c src/ctl/output.h \
+	src/ctl/owner.c src/ctl/owner.h \
 	src/ctl/password.c src/ctl/password.h \
 	src/ctl/preset.c src/ctl/preset.h \
 	src/ctl/progress.c src/ctl/progress.h \
