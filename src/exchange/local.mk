@@ -14,4 +14,5 @@ src_exchange_libexchange_a_SOURCES = \
 	src/exchange/tenant_checks.c src/exchange/tenant_checks.h \
 	src/exchange/tenant_lists.c src/exchange/tenant_lists.h \
 	src/exchange/tenant_options.c src/exchange/tenant_options.h \
+	src/exchange/tenant_table.c \
 	src/exchange/track.c src/exchange/track.h

@@ -24,6 +24,9 @@ enum tenant_option_type {
     TENANT_WORDS   /* unsigned: a bit for each word among the choices, the first is bit 0 */
 };
 
+/* From this size on a text may have several lines. */
+enum { TENANT_LONG_TEXT = 16384 };
+
 struct tenant_option {
     const char *name;
     /* Short names of the DRM systems that have it, separated by blanks, "other" for those from
@@ -41,7 +44,7 @@ struct tenant_option {
     const char *help, *example;
 };
 
-/* The table and its number of rows. */
+/* The table (tenant_table.c) and its number of rows. */
 const struct tenant_option *tenant_options(size_t *count);
 /* The setting of that name, for a DRM system or (NULL) for the tenant as a whole; NULL when there
  * is none. */
