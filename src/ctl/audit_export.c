@@ -158,13 +158,17 @@ struct archive {
 static int parse_month(const char *text, struct archive *a)
 {
     char time[AUDIT_TIME_SIZE];
-    unsigned year, month;
-    char end;
-    if (text == NULL || strlen(text) != 7 || sscanf(text, "%4u-%2u%c", &year, &month, &end) != 2 ||
-        month < 1 || month > 12)
-        return ctl_fail(CTL_USAGE, "--month: a month such as 2026-01");
-    (void)snprintf(a->from, sizeof a->from, "%04u-%02u-01", year, month);
-    (void)snprintf(a->to, sizeof a->to, "%04u-%02u-01", month == 12 ? year + 1 : year,
+    char copy[8], *end = NULL;
+    const char *wrong = "--month: a month such as 2026-01";
+    if (text == NULL || strlen(text) != 7 || text[4] != '-')
+        return ctl_fail(CTL_USAGE, "%s", wrong);
+    memcpy(copy, text, sizeof copy);
+    const unsigned long year = strtoul(copy, &end, 10) % 10000;
+    const unsigned long month = strtoul(copy + 5, NULL, 10);
+    if (end != copy + 4 || month < 1 || month > 12)
+        return ctl_fail(CTL_USAGE, "%s", wrong);
+    (void)snprintf(a->from, sizeof a->from, "%04lu-%02lu-01", year, month);
+    (void)snprintf(a->to, sizeof a->to, "%04lu-%02lu-01", month == 12 ? year + 1 : year,
                    month == 12 ? 1 : month + 1);
     (void)snprintf(time, sizeof time, "%.10sT00:00:00.000000Z", a->from);
     int result = audit_time_parse(time, &a->month.from);
@@ -210,18 +214,17 @@ static int verify_file(struct ctl *ctl, struct archive *a)
 /* The database compares the hashes of the file's rows with those in its seals. */
 static int put_on_record(struct archive *a)
 {
-    char rows[NUMBER_SIZE], sha256[2 * AUDIT_HASH + 3], file[2 * AUDIT_HASH + 3];
+    char rows[NUMBER_SIZE], sha256[2 * AUDIT_HASH + 1], file[2 * AUDIT_HASH + 1];
     const char *name = strrchr(a->path, '/');
     const char *const parameters[] = {a->from, rows, sha256, name != NULL ? name + 1 : a->path,
                                       file};
     int code;
     (void)snprintf(rows, sizeof rows, "%lld", a->month.rows);
-    memcpy(sha256, "\\x", 2);
-    audit_hex(a->month.sha256, AUDIT_HASH, sha256 + 2);
-    memcpy(file, "\\x", 2);
-    audit_hex(a->file_sha256, AUDIT_HASH, file + 2);
+    audit_hex(a->month.sha256, AUDIT_HASH, sha256);
+    audit_hex(a->file_sha256, AUDIT_HASH, file);
     PGresult *result = database_query(
-        a->db, &code, "SELECT speke.audit_archive_record($1::date, $2, $3::bytea, $4, $5::bytea)",
+        a->db, &code,
+        "SELECT speke.audit_archive_record($1::date, $2, decode($3, 'hex'), $4, decode($5, 'hex'))",
         5, parameters);
     if (result != NULL)
         a->number = (int)strtol(PQgetvalue(result, 0, 0), NULL, 10);

@@ -179,8 +179,9 @@ static int put_inet(const char *text, struct buf *out)
     if (!v4 && inet_pton(AF_INET6, address, bytes) != 1)
         return -1;
     const unsigned length = v4 ? 4 : 16;
+    const unsigned long bits = v4 ? 32 : 128;
     buf_put_u8(out, v4 ? INET_V4 : INET_V6);
-    buf_put_u8(out, (uint8_t)(slash != NULL ? strtoul(slash + 1, NULL, 10) : 8 * length));
+    buf_put_u8(out, (uint8_t)(slash != NULL ? strtoul(slash + 1, NULL, 10) : bits));
     buf_put_u8(out, 0);
     buf_put_u8(out, (uint8_t)length);
     buf_put(out, bytes, length);

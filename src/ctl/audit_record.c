@@ -230,18 +230,27 @@ void audit_time(int64_t microseconds, char out[static AUDIT_TIME_SIZE])
                    day, (unsigned)rest % (unsigned)MICRO);
 }
 
+/* Two or four digits; what is none is told by comparing what comes of it with the text. */
+static int digits(const char *text, size_t n)
+{
+    int value = 0;
+    for (size_t i = 0; i < n; i++)
+        value = 10 * value + (text[i] - '0');
+    return value;
+}
+
 int audit_time_parse(const char *text, int64_t *microseconds)
 {
-    struct tm t = {0};
-    unsigned micro;
     char again[AUDIT_TIME_SIZE];
-    if (text == NULL || strlen(text) != AUDIT_TIME_SIZE - 1 ||
-        sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d.%6uZ", &t.tm_year, &t.tm_mon, &t.tm_mday, &t.tm_hour,
-               &t.tm_min, &t.tm_sec, &micro) != 7) /* NOLINT(cert-err34-c): compared below */
+    if (text == NULL || strlen(text) != AUDIT_TIME_SIZE - 1)
         return -1;
-    t.tm_year -= 1900;
-    t.tm_mon--;
-    const int64_t value = ((int64_t)timegm(&t) - EPOCH) * MICRO + micro;
+    struct tm t = {.tm_year = digits(text, 4) - 1900,
+                   .tm_mon = digits(text + 5, 2) - 1,
+                   .tm_mday = digits(text + 8, 2),
+                   .tm_hour = digits(text + 11, 2),
+                   .tm_min = digits(text + 14, 2),
+                   .tm_sec = digits(text + 17, 2)};
+    const int64_t value = ((int64_t)timegm(&t) - EPOCH) * MICRO + digits(text + 20, 6);
     audit_time(value, again);
     if (strcmp(text, again) != 0)
         return -1;

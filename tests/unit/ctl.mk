@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 ctl_tests = \
 	tests/unit/test_ctl_answer \
+	tests/unit/test_ctl_audit \
 	tests/unit/test_ctl_csv \
 	tests/unit/test_ctl_file \
 	tests/unit/test_ctl_htdigest \
@@ -24,6 +25,10 @@ ctl_test_libraries = src/ctl/libctl.a src/player/libplayer.a src/exchange/libexc
 tests_unit_test_ctl_answer_SOURCES = tests/unit/test_ctl_answer.c
 tests_unit_test_ctl_answer_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_ctl_answer_LDADD = $(ctl_test_libraries)
+
+tests_unit_test_ctl_audit_SOURCES = tests/unit/test_ctl_audit.c
+tests_unit_test_ctl_audit_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_ctl_audit_LDADD = $(ctl_test_libraries)
 
 tests_unit_test_ctl_csv_SOURCES = tests/unit/test_ctl_csv.c
 tests_unit_test_ctl_csv_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
