@@ -12,7 +12,7 @@ const WAYS = [
 ];
 const VIEWERS = [
   {id: 'entitled', name: 'entitled', means: 'A token of tenant “demo” for these contents goes with the request for a key.'},
-  {id: 'stranger', name: 'another tenant’s token', means: 'A valid token, signed by tenant “rival” for its own contents.'},
+  {id: 'stranger', name: 'another tenant’s token', means: 'A valid token, signed by tenant “rival” for contents of the same names.'},
   {id: 'nobody', name: 'no token', means: 'The request for a key carries nothing.'},
 ];
 const SCRIPTS = ['lib/shaka-player.js', 'lib/dash.js', 'lib/hls.js'];
@@ -148,8 +148,9 @@ async function showAudit() {
   try {
     const audit = await json('data/audit.json');
     at('audit').tBodies[0].replaceChildren(...audit.rows.map(auditRow));
-    at('turned-away').replaceChildren(...audit.turned_away.map((t) => element('li',
-      `${t.count} × ${t.status} for ${t.tenant ? `tenant ${t.tenant}` : 'no tenant'}: ${t.reason}, last at ${clock(t.last_at)}`)));
+    const away = audit.turned_away.map((t) =>
+      `${t.count} × ${t.status} for ${t.tenant ? `tenant ${t.tenant}` : 'no tenant'}: ${t.reason}, last at ${clock(t.last_at)}`);
+    at('turned-away').replaceChildren(...(away.length ? away : ['none so far']).map((words) => element('li', words)));
     at('audit-age').textContent = `read at ${clock(audit.read_at)}`;
   } catch (error) {
     at('audit-age').textContent = `which can’t be read now (${error.message})`;
@@ -158,7 +159,7 @@ async function showAudit() {
 
 function auditRow(r) {
   const what = {
-    release: `${keys(r.keys)} to a packager, ${r.made ? `${r.made} of them new` : 'none of them new'} (SPEKE ${r.speke_version})`,
+    release: `${keys(r.keys)} to a packager, ${r.made ? `${r.made === r.keys ? '' : `${r.made} of them `}new` : 'as before'} (SPEKE ${r.speke_version})`,
     delivery: `${keys(r.keys)} to a player${r.detail ? `: ${r.detail}` : ''}`,
     refusal: `refused with ${r.status}${r.detail ? `: ${r.detail}` : ''}`,
   };
