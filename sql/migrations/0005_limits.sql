@@ -386,20 +386,29 @@ CREATE FUNCTION speke.missing_keys(p_tenant_id integer, p_digest bytea, p_kids u
 RETURNS uuid[]
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, speke, pg_temp
 AS $$
+DECLARE
+    v_missing   uuid[];
+    v_withdrawn boolean;
 BEGIN
-    RETURN ARRAY(SELECT asked.kid
-                   FROM unnest(p_kids) WITH ORDINALITY AS asked (kid, place)
-                   LEFT JOIN LATERAL (SELECT c.tenant_id
-                                        FROM speke.content_key c
-                                       WHERE c.tenant_id = p_tenant_id
-                                         AND c.content_digest = p_digest
-                                         AND c.kid = asked.kid
-                                       LIMIT 1) AS k ON true
-                  WHERE k.tenant_id IS NULL
-                  ORDER BY asked.place);
+    SELECT coalesce(array_agg(asked.kid ORDER BY asked.place)
+                    FILTER (WHERE k.tenant_id IS NULL), '{}'),
+           bool_or(k.revoked_at IS NOT NULL OR k.destroyed_at IS NOT NULL)
+      INTO v_missing, v_withdrawn
+      FROM unnest(p_kids) WITH ORDINALITY AS asked (kid, place)
+      LEFT JOIN LATERAL (SELECT *
+                           FROM speke.content_key c
+                          WHERE c.tenant_id = p_tenant_id
+                            AND c.content_digest = p_digest
+                            AND c.kid = asked.kid
+                          LIMIT 1) AS k ON true;
+    IF v_withdrawn THEN
+        PERFORM speke.refuse_withdrawn(p_tenant_id, p_digest, p_kids);
+    END IF;
+    RETURN v_missing;
 END
 $$;
-COMMENT ON FUNCTION speke.missing_keys IS 'Those of the KIDs that the content has no key for';
+COMMENT ON FUNCTION speke.missing_keys IS
+    'Those of the KIDs that the content has no key for; SK005 when a key is revoked or destroyed';
 
 CREATE FUNCTION speke.admit(
     p_tenant_id integer, p_digest bytea, p_kids uuid[], p_makes boolean, p_fetch_only boolean)
@@ -460,7 +469,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION speke.admit IS
-    'Whether a tenant may be given these keys and, with p_makes, have the missing ones made; counts them, and returns the time to put on record; for acquire(). SK006, SK007';
+    'Whether a tenant may be given these keys and, with p_makes, have the missing ones made; counts them, and returns the time to put on record; for acquire(). SK005, SK006, SK007';
 
 
 -- Acquiring keys ----------------------------------------------------------------------------------
@@ -554,7 +563,6 @@ BEGIN
             RAISE EXCEPTION 'Client not allowed from this address' USING ERRCODE = 'SK008';
         END IF;
 
-        PERFORM speke.refuse_withdrawn(p_tenant_id, v_digest, p_kids);
         v_at := speke.admit(p_tenant_id, v_digest, p_kids, cardinality(p_sealed) > 0,
                             v_client.fetch_only);
         IF cardinality(p_sealed) > 0 THEN

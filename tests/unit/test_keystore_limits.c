@@ -195,6 +195,46 @@ static void test_quotas(void **state)
     order_free(four);
 }
 
+/* --- two tenants ---------------------------------------------------------------------------- */
+
+/* Keys are asked for as the client that was identified, or not at all; and a row of one tenant that
+ * is put in the place of another's does not open. */
+static void test_two_tenants(void **state)
+{
+    struct keystore *ks = *state;
+    struct order *red = order_new("red-1", "same", 1, 2);
+    struct order *blue = order_new("blue-1", "same", 1, 2);
+    const struct keystore_client *client;
+    struct failure f = {0};
+    bool stale;
+    expect_keys(ks, red);
+    expect_keys(ks, blue);
+    for (size_t i = 0; i < red->count; i++)
+        assert_memory_not_equal(red->slots[i].key, blue->slots[i].key, KEYSTORE_KEY_BYTES);
+
+    const char *events = query("SELECT count(*) FROM speke.audit_event");
+    char before[32];
+    (void)snprintf(before, sizeof before, "%s", events);
+    assert_int_equal(keystore_identify(ks, &red->request, &client, &f), 0);
+    assert_string_equal(client->tenant, "red");
+    assert_int_equal(
+        keystore_acquire(ks, &blue->request, blue->slots, blue->count, &blue->details, &stale, &f),
+        -1);
+    assert_int_equal(f.status, 500);
+    assert_false(stale);
+    assert_string_equal(query("SELECT count(*) FROM speke.audit_event"), before);
+
+    admin(
+        "UPDATE speke.content_key b SET sealed = r.sealed, kek_version = r.kek_version, scheme = "
+        "r.scheme FROM speke.content_key r WHERE r.content_id = 'same' AND b.content_id = 'same' "
+        "AND r.kid = b.kid AND r.tenant_id <> b.tenant_id AND r.tenant_id = (SELECT tenant_id FROM "
+        "speke.tenant WHERE name = 'red')");
+    expect_failure(ks, blue, 500, "a key does not open");
+    expect_keys(ks, red);
+    order_free(red);
+    order_free(blue);
+}
+
 /* --- all at once ---------------------------------------------------------------------------- */
 
 enum { RACERS = 4, ROUNDS = 15, KEYS = 3 };
@@ -309,6 +349,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_end_date, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_read_only, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_quotas, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_two_tenants, set_up, tear_down),
         cmocka_unit_test(test_race),
     };
     int status = fixture_start();
