@@ -200,9 +200,9 @@ static const struct tenant_option TABLE[] = {
      .family = TENANT_POLICY,
      OF_TENANT(free_content),
      .most = TENANT_LONG_TEXT,
-     .help =
-         "contents whose keys players get without a token: content ids, a beginning and *, or * "
-         "for all",
+     .help = "contents whose keys players get without a token: patterns as in content_ids, or "
+             "segments of the player's URLs that begin with a tilde",
+     .check = check_patterns,
      .example = "trailer-*"},
     {.name = "token_leeway",
      .family = TENANT_POLICY,

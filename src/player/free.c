@@ -5,11 +5,13 @@
 #include <string.h>
 
 #include "base/segment.h"
+#include "exchange/pattern.h"
 #include "exchange/tenant_options.h"
 
 enum { WORD_MAX = 4096 };
 
-static bool same_content(const char *word, size_t n, const char *segment)
+/* A digest tells nothing of the content id but whether it is this one. */
+static bool is_digest_of(const char *word, size_t n, const char *segment)
 {
     char copy[WORD_MAX + 1];
     unsigned char named[SEGMENT_DIGEST_BYTES], asked[SEGMENT_DIGEST_BYTES];
@@ -21,20 +23,14 @@ static bool same_content(const char *word, size_t n, const char *segment)
            memcmp(named, asked, sizeof named) == 0;
 }
 
-/* A digest tells nothing of how the content id begins. */
-static bool matches(const char *word, size_t n, const char *segment)
-{
-    if (word[n - 1] != '*')
-        return same_content(word, n, segment);
-    return n == 1 || (segment[0] != '~' && strncmp(segment, word, n - 1) == 0);
-}
-
 bool free_content(const char *setting, const char *segment)
 {
     const char *word;
     size_t n;
-    while (setting != NULL && (n = tenant_next_word(&setting, &word)) > 0) {
-        if (matches(word, n, segment))
+    if (setting == NULL || segment[0] != '~')
+        return setting != NULL && pattern_list_fits(setting, segment);
+    while ((n = tenant_next_word(&setting, &word)) > 0) {
+        if ((n == 1 && word[0] == '*') || is_digest_of(word, n, segment))
             return true;
     }
     return false;

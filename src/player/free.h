@@ -6,8 +6,8 @@
 #include <stdbool.h>
 
 /* Whether the tenant's setting names the content, which is given by its segment in a path,
- * percent-decoded. The setting has words separated by blanks: "*" for everything, a beginning and
- * "*", a content id, or the segment of one. NULL: nothing is free. */
+ * percent-decoded. The setting has patterns (exchange/pattern.h) separated by blanks. A segment
+ * that is a digest is named by "*", by the content id and by itself. NULL: nothing is free. */
 bool free_content(const char *setting, const char *segment);
 
 #endif
