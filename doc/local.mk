@@ -7,6 +7,7 @@ dist_systemdexamples_DATA = doc/systemd/speke.socket
 systemdexamples_DATA = doc/systemd/speke.service doc/systemd/speke-audit-seal.service
 EXTRA_DIST += doc/custody.md doc/systemd/speke.service.in doc/systemd/speke-audit-seal.service.in doc/audit.md doc/conformance.md doc/fuzzing.md doc/performance.md
 EXTRA_DIST += doc/keys.md
+EXTRA_DIST += doc/players.md
 EXTRA_DIST += doc/fetch.md
 CLEANFILES += doc/systemd/speke.service doc/systemd/speke-audit-seal.service
 

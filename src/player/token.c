@@ -10,7 +10,7 @@
 #include "base/base64.h"
 #include "base/secret.h"
 
-enum { POINT_BYTES = 65, COORDINATE_BYTES = 32, KID_MAX = 128 };
+enum { POINT_BYTES = 65, COORDINATE_BYTES = 32, KID_MAX = 128, SIGNATURE_MAX = 64 };
 
 /* --- memory --------------------------------------------------------------------------------- */
 
@@ -73,6 +73,14 @@ static json_t *read_part(const char *text, size_t n)
     return NULL;
 }
 
+/* libcjose would overlook surplus bits, so that one signature had several texts. */
+static bool is_signature(const char *text, size_t n)
+{
+    unsigned char bytes[SIGNATURE_MAX];
+    size_t length;
+    return n > 0 && base64url_decode(text, n, bytes, sizeof bytes, &length) == 0;
+}
+
 /* The parts between the dots; "crit" (RFC 7515 section 4.1.11) would change the meaning of the rest
  * in a way that nobody here knows. */
 enum token_fault token_read(struct token *t, const char *text, size_t size)
@@ -85,7 +93,7 @@ enum token_fault token_read(struct token *t, const char *text, size_t size)
         return TOKEN_MALFORMED;
     const char *end = text + size;
     const char *second = memchr(first + 1, '.', (size_t)(end - first - 1));
-    if (second == NULL || memchr(second + 1, '.', (size_t)(end - second - 1)) != NULL)
+    if (second == NULL || !is_signature(second + 1, (size_t)(end - second - 1)))
         return TOKEN_MALFORMED;
     t->header = read_part(text, (size_t)(first - text));
     if (t->header == NULL || json_object_get(t->header, "crit") != NULL)

@@ -255,7 +255,8 @@ def options(site):
     web = site.web("lighttpd")
     return SimpleNamespace(
         url=f"{web.base}/copyProtection", user="encoder", auth="digest", ca=web.p.ca,
-        body_limit=1048576, heartbeat_url=None, key_url_base=None, restart_hook="true",
+        body_limit=1048576, heartbeat_url=None, key_url_base=None, player_token_hook=None,
+        restart_hook="true",
         setting_hook=None, vector_hook="true", override_namespace=None,
         empty_headers_dropped=web.kind == "lighttpd",
     )  # fmt: skip

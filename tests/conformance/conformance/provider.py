@@ -118,13 +118,21 @@ class Provider:
     # -- the provider's own side ----------------------------------------------------------------
 
     def hook(self, command, *arguments):
-        """Runs a hook; its end with another code than 0 ends the measurement of the rule."""
+        """Runs a hook; its end with another code than 0 ends the measurement of the rule.
+        Returns what it printed."""
         done = subprocess.run(
             [*shlex.split(command), *arguments], capture_output=True, text=True,
             timeout=HOOK_TIMEOUT, stdin=subprocess.DEVNULL, env=os.environ,
         )  # fmt: skip
         output = (done.stdout + done.stderr).strip()[-400:]
         assert done.returncode == 0, f"hook {command} {' '.join(arguments)}: {output}"
+        return done.stdout.strip()
+
+    def player_token(self, content_id):
+        """What a player of the content brings; None when keys are had without a token."""
+        if not self.options.player_token_hook:
+            return None
+        return self.hook(self.options.player_token_hook, content_id)
 
     def restart(self):
         if not self.options.restart_hook:

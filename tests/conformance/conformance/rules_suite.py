@@ -95,30 +95,37 @@ def r72(checks, provider):
     request = simple(systems=(d.CLEAR_KEY,), content_id=d.new_content_id("a b/../c"))
     answer = provider.document(request)
     keys = plain_keys(answer)
+    origin = {"Origin": "https://player.example"}
+    token = provider.player_token(request.content_id)
+    player = {**origin, **({"Authorization": f"Bearer {token}"} if token else {})}
     for check in systems(answer, request):
         uri = unquote(hls_attributes(check)[0]["URI"])
         with checks.check("URL in the playlist"):
             assert uri.startswith(base + "/"), f"{uri} is not below {base}"
         with checks.check("key"):
-            got = provider.send("GET", uri, headers={"Origin": "https://player.example"})
+            got = provider.send("GET", uri, headers=player, auth=None)
             assert got.status == 200, f"expected 200, got {got.brief()}"
             assert got.body == keys[check.kid], f"{len(got.body)} bytes that are not the key"
             assert got.headers.get("Access-Control-Allow-Origin"), "no Access-Control-Allow-Origin"
         with checks.check("OPTIONS"):
             got = provider.send(
                 "OPTIONS", uri, auth=None,
-                headers={
-                    "Origin": "https://player.example", "Access-Control-Request-Method": "GET",
-                },
+                headers={**origin, "Access-Control-Request-Method": "GET"},
             )  # fmt: skip
             assert got.status in (200, 204), f"expected 200 or 204, got {got.brief()}"
             assert got.headers.get("Access-Control-Allow-Origin"), "no Access-Control-Allow-Origin"
         with checks.check("unknown KID"):
-            got = provider.send("GET", uri.replace(check.kid, d.new_kid()))
+            unknown = uri.replace(check.kid, d.new_kid())
+            got = provider.send("GET", unknown, headers=player, auth=None)
             assert got.status == 404, f"expected 404, got {got.brief()}"
+        if token:
+            with checks.check("no token"):
+                got = provider.send("GET", uri, headers=origin, auth=None)
+                assert got.status in (401, 403), f"expected 401 or 403, got {got.brief()}"
     with checks.check("traversal"):
         for content in ("..", "../../etc/passwd", "%2e%2e"):
-            got = provider.send("GET", f"{base}/client/{quote(content)}/{d.new_kid()}")
+            url = f"{base}/client/{quote(content)}/{d.new_kid()}"
+            got = provider.send("GET", url, headers=player, auth=None)
             assert got.status in (400, 403, 404), f"{content}: {got.brief()}"
 
 
