@@ -339,6 +339,7 @@ CREATE UNLOGGED TABLE speke.key_import (
     stage_id       bigint  GENERATED ALWAYS AS IDENTITY,
     import_id      bigint  NOT NULL,
     line           bigint  NOT NULL,
+    left_out       boolean NOT NULL DEFAULT false,
     tenant_id      integer NOT NULL,
     kek_version    integer,
     kid            uuid    NOT NULL,
@@ -354,13 +355,15 @@ CREATE UNLOGGED TABLE speke.key_import (
     period_end     text,
     start_offset   text,
     end_offset     text,
-    CONSTRAINT key_import_pk PRIMARY KEY (stage_id)
+    -- In the order in which key_import_existing() goes through them.
+    CONSTRAINT key_import_pk PRIMARY KEY (import_id, line, stage_id)
 );
 COMMENT ON TABLE speke.key_import IS
     'What imports have staged that are going on: keys, and (sealed NULL) periods with a key that they name. Empty otherwise; each transaction sees its own rows alone.';
 COMMENT ON COLUMN speke.key_import.stage_id IS 'Number of the row; nothing refers to it';
 COMMENT ON COLUMN speke.key_import.import_id IS 'Number of the transaction';
 COMMENT ON COLUMN speke.key_import.line IS 'Where it stands in what is imported';
+COMMENT ON COLUMN speke.key_import.left_out IS 'A key that is not to be imported after all';
 COMMENT ON COLUMN speke.key_import.tenant_id IS 'Whose key it will be';
 COMMENT ON COLUMN speke.key_import.kek_version IS 'The KEK that it is sealed under';
 COMMENT ON COLUMN speke.key_import.kid IS 'Key identifier';
@@ -508,6 +511,9 @@ RETURNS TABLE (line bigint, content_id text, kid uuid, iv_given boolean, new_sea
                new_kek_version integer, new_scheme text, new_iv bytea, sealed bytea,
                kek_version integer, scheme text, explicit_iv bytea, state text)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, speke, pg_temp
+-- By the index and in its order, whatever is thought of a table that was empty a moment ago: else each
+-- page would look through all that is staged.
+SET enable_seqscan = off SET enable_bitmapscan = off
 AS $$
 BEGIN
     RETURN QUERY EXECUTE format(
@@ -526,26 +532,33 @@ COMMENT ON FUNCTION speke.key_import_existing IS
 CREATE FUNCTION speke.key_import_drop(p_lines bigint[]) RETURNS void
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, speke, pg_temp
 AS $$
-    DELETE FROM speke.key_import i
-     USING (SELECT g.content_digest, g.kid FROM speke.key_import_mine g
-             WHERE g.sealed IS NOT NULL AND g.line = ANY (p_lines)) AS d
+    UPDATE speke.key_import i SET left_out = true
      WHERE i.import_id = pg_current_xact_id()::text::bigint
-       AND i.content_digest = d.content_digest AND i.kid = d.kid
+       AND i.line = ANY (p_lines) AND i.sealed IS NOT NULL
 $$;
 COMMENT ON FUNCTION speke.key_import_drop IS
-    'Leaves these lines out, and the periods that name their keys';
+    'Leaves the keys of these lines out, which are there already, and the periods that name them';
 
 CREATE FUNCTION speke.key_import_finish(p_source text, OUT periods bigint, OUT missing_line bigint)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, speke, pg_temp
+SET enable_seqscan = off SET enable_nestloop = on
 AS $$
 BEGIN
+    PERFORM set_config('enable_nestloop', 'off', true); -- both sides may be long
+    DELETE FROM speke.key_import i
+     USING speke.key_import_mine d
+     WHERE i.import_id = pg_current_xact_id()::text::bigint
+       AND i.sealed IS NULL AND d.left_out
+       AND i.content_digest = d.content_digest AND i.kid = d.kid;
+    PERFORM set_config('enable_nestloop', 'on', true);
     SELECT min(i.line) INTO missing_line
       FROM speke.key_import_mine i
-     WHERE i.sealed IS NULL
-       AND NOT EXISTS (SELECT FROM speke.content_key k
-                        WHERE k.tenant_id = i.tenant_id
-                          AND k.content_digest = i.content_digest
-                          AND k.kid = i.kid);
+      LEFT JOIN LATERAL (SELECT true AS there FROM speke.content_key c
+                          WHERE c.tenant_id = i.tenant_id
+                            AND c.content_digest = i.content_digest
+                            AND c.kid = i.kid
+                          LIMIT 1) AS k ON true
+     WHERE i.sealed IS NULL AND k.there IS NULL;
     IF missing_line IS NOT NULL THEN
         RETURN;
     END IF;

@@ -371,7 +371,7 @@ def test_nothing_is_overwritten(elsewhere):
     import_csv(elsewhere, as_csv(kept))
     before = elsewhere.stored_keys("film")
     changed = [
-        {**kept[0], "key": os.urandom(16).hex()},
+        {**kept[0], "key": os.urandom(16).hex(), "period_id": "of a key that is left out"},
         {**kept[1], "iv": os.urandom(16).hex()},
         {**kept[2], "iv": ""},
         row("film"),
