@@ -81,6 +81,25 @@ SELECT is(pg_temp.store(2), 1, 'the last one');
 SELECT is_empty('SELECT * FROM speke.rewrap_batch(2, 0, '''', ''00000000-0000-0000-0000-000000000000'', 10)',
                 'nothing is left');
 
+-- The same statement with the function's settings: along the primary key, without a sort.
+RESET ROLE;
+SET LOCAL enable_seqscan = off;
+SET LOCAL enable_sort = off;
+SET LOCAL enable_bitmapscan = off;
+CREATE FUNCTION pg_temp.plan_of(p_sql text) RETURNS SETOF text LANGUAGE plpgsql AS
+$$ BEGIN RETURN QUERY EXECUTE 'EXPLAIN (COSTS OFF) ' || p_sql; END $$;
+SELECT ok((SELECT bool_or(line ~ 'Index Scan using content_key_identity') AND NOT bool_or(line ~ 'Sort')
+             FROM pg_temp.plan_of($sql$
+                SELECT c.sealed FROM speke.content_key c
+                 WHERE (c.tenant_id, c.content_digest, c.kid) > (1, '\x'::bytea, gen_random_uuid())
+                   AND c.kek_version <> 2 AND c.sealed IS NOT NULL
+                 ORDER BY c.tenant_id, c.content_digest, c.kid LIMIT 200 $sql$) AS line),
+          'a batch is read along the primary key');
+RESET enable_seqscan;
+RESET enable_sort;
+RESET enable_bitmapscan;
+SET LOCAL ROLE :operator;
+
 -- Retired, destroyed --------------------------------------------------------------------------------
 
 SELECT lives_ok('SELECT speke.kek_retire(1)', 'an empty KEK is retired');

@@ -14,6 +14,7 @@ import pytest
 from harness import documents as d
 from harness import sealed
 from harness.answers import check_v1, check_v2
+from harness.delivery import ask, recipient
 from harness.http import Raw
 from harness.process import ROOT, children, log_text, run, wait_until
 from harness.web import USER
@@ -345,6 +346,10 @@ def exchanges_in_every_worker(site):
                 answer = client.post(request)
                 assert answer.status == 200, f"{answer.status} {answer.text[:200]!r}"
                 keys += check_v2(answer.body, request).key.values()
+                encrypted = ask(d.simple_v2(), recipient().certificate)
+                answer = client.post(encrypted)
+                assert answer.status == 200 and b"PlainValue" not in answer.body, answer.text[:200]
+                keys += site.stored_keys(encrypted.content_id).values()
     return keys
 
 

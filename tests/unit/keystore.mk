@@ -6,6 +6,7 @@ keystore_tests = \
 	tests/unit/test_keystore_keyring \
 	tests/unit/test_keystore_limits \
 	tests/unit/test_keystore_outage \
+	tests/unit/test_keystore_rewrap \
 	tests/unit/test_keystore_seal \
 	tests/unit/test_keystore_upgrade \
 	tests/unit/test_keystore_wire
@@ -44,6 +45,10 @@ tests_unit_test_keystore_limits_LDADD = $(keystore_test_libraries)
 tests_unit_test_keystore_outage_SOURCES = tests/unit/test_keystore_outage.c $(keystore_fixture)
 tests_unit_test_keystore_outage_CPPFLAGS = $(keystore_fixture_cppflags)
 tests_unit_test_keystore_outage_LDADD = $(keystore_test_libraries)
+
+tests_unit_test_keystore_rewrap_SOURCES = tests/unit/test_keystore_rewrap.c
+tests_unit_test_keystore_rewrap_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_keystore_rewrap_LDADD = $(keystore_test_libraries)
 
 tests_unit_test_keystore_seal_SOURCES = tests/unit/test_keystore_seal.c
 tests_unit_test_keystore_seal_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
