@@ -446,6 +446,26 @@ def test_sizes_and_dates_of_certificates(tuned, certificates):
     tuned.refused(encrypted_for(good))
 
 
+@pytest.mark.parametrize(
+    "certificate,count,says",
+    [
+        ("", 32, None),
+        ("", 33, "Too many DeliveryData elements"),
+        ("AAAA", 1000, "Too many DeliveryData elements"),
+        ("A" * 900000, 1, "X509Certificate is too large"),
+    ],
+    ids=["32 recipients", "33", "1000", "certificate of 900 000 characters"],
+)
+def test_limits_of_recipients(tuned, certificate, count, says):
+    """What makes the request larger than a request may be gets 413 for that."""
+    one = recipient()
+    request = ask(d.simple_v2(), *[certificate or one.certificate] * count)
+    if says:
+        assert tuned.refused(request) == says
+    else:
+        assert len(tuned.get(request).all("DeliveryData")) == count
+
+
 def test_required_encryption_and_the_shape_of_the_mac_method(tuned, certificates):
     tuned.policy("delivery", "required")
     request = encrypted_for(certificates["stranger"])
