@@ -84,6 +84,7 @@ static int run_issue(struct ctl *ctl, const struct ctl_arguments *args)
         return ctl_fail(CTL_USAGE, "a token names a content or KIDs: --content-id, --kids");
     if (given != NULL && option_number(given, -TTL_MAX, TTL_MAX, &ttl) != 0)
         return ctl_fail(CTL_USAGE, "--ttl: seconds, at most %d", TTL_MAX);
+    token_setup();
     int code = token_file_read(&file, path, true);
     char *token = code == CTL_DONE ? make_token(&file.key, args, ttl) : NULL;
     if (code == CTL_DONE && token == NULL)
