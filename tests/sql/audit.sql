@@ -63,6 +63,12 @@ SELECT results_eq('SELECT event, tenant, content_id, kids, operator, agent, deta
                              'spekectl jane@host kek create', 'key_import 1') $$,
                   'who did what with which program');
 
+-- A new column must be known to audit_leaf(), to v_audit_event and to spekectl (audit_record.c).
+SELECT columns_are('speke', 'audit_event', ARRAY[
+    'event_id', 'xact', 'at', 'tenant_id', 'client_id', 'status', 'event', 'via', 'remote_user',
+    'remote_addr', 'speke_version', 'content_id', 'kids', 'created_kids', 'systems', 'operator',
+    'agent', 'detail', 'recipient_fingerprints', 'recipient_subjects'], 'the columns that are hashed');
+
 -- The seal ----------------------------------------------------------------------------------------
 -- Rows of this transaction are not committed, so none can be sealed yet.
 
