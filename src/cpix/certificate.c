@@ -121,7 +121,7 @@ static struct certificate *find(const struct certificate_fingerprint *fingerprin
 
 /* A packager sends the same text each time. To compare it takes a tenth of the time of decoding it
  * and computing the fingerprint. */
-static struct certificate *find_text(const char *text)
+static const struct certificate *find_text(const char *text)
 {
     for (size_t i = 0; i < cached; i++) {
         if (cache[i].text != NULL && strcmp(cache[i].text, text) == 0)
@@ -150,7 +150,7 @@ static struct certificate *keep(const struct certificate *c)
 }
 
 /* Finds or parses what is not known by its text. */
-static int take_text(const char *text, struct certificate **out, struct failure *f)
+static int take_text(const char *text, const struct certificate **out, struct failure *f)
 {
     unsigned char der[CERTIFICATE_DER_MAX];
     struct certificate c = {0};
@@ -161,26 +161,25 @@ static int take_text(const char *text, struct certificate **out, struct failure 
         return refuse(f, "X509Certificate is not base64 of a DER certificate");
     if (EVP_Digest(der, n, c.fingerprint.bytes, NULL, EVP_sha256(), NULL) != 1)
         return fail_memory(f);
-    *out = find(&c.fingerprint);
-    if (*out != NULL)
-        return 0;
-    if (parse(der, n, &c, f) != 0) {
-        drop(&c);
-        return -1;
+    struct certificate *found = find(&c.fingerprint);
+    if (found == NULL) {
+        if (parse(der, n, &c, f) != 0) {
+            drop(&c);
+            return -1;
+        }
+        found = keep(&c);
     }
-    *out = keep(&c);
+    remember_text(found, text);
+    *out = found;
     return 0;
 }
 
 int certificate_take(const char *text, const struct certificate **out, struct failure *f)
 {
-    struct certificate *found = find_text(text);
-    if (found == NULL) {
-        if (take_text(text, &found, f) != 0)
-            return -1;
-        remember_text(found, text);
-    }
-    *out = found;
+    const struct certificate *known = find_text(text);
+    if (known == NULL)
+        return take_text(text, out, f);
+    *out = known;
     return 0;
 }
 

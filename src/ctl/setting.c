@@ -102,7 +102,7 @@ static int judge_system(PGconn *db, const struct target *t)
 {
     const char *const parameters[] = {t->tenant, t->system};
     int code;
-    if (strcmp(t->option->systems, "") == 0)
+    if (t->system[0] == '\0')
         return CTL_DONE;
     json_t *rows = database_list(db, &code,
                                  "SELECT name, value FROM speke.v_setting "

@@ -87,7 +87,7 @@ static void must_be_a_seeds(const unsigned char *key)
 {
     unsigned char known[CPIX_KEY_BYTES];
     bool found = false;
-    for (unsigned char i = 0; i < SEED_KEYS; i++) {
+    for (unsigned i = 0; i < SEED_KEYS; i++) {
         ascending((unsigned char)(i * CPIX_KEY_BYTES), known, sizeof known);
         found = found || memcmp(key, known, sizeof known) == 0;
     }
