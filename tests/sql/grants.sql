@@ -47,10 +47,10 @@ SELECT set_eq('SELECT pg_temp.may_execute(''speke_operator'')',
                     'key_import_existing', 'key_import_drop', 'key_import_finish',
                     'key_import_refused',
                     'token_key_add', 'token_key_set_enabled', 'token_key_remove',
-                    'token_key_rewrap_batch', 'token_key_rewrap_store'],
+                    'token_key_rewrap_batch', 'token_key_rewrap_store', 'time_or_null'],
               'the operator may execute the functions of spekectl and no other');
-SELECT set_eq('SELECT pg_temp.may_execute(''speke_auditor'')', ARRAY['key_list', 'key_count'],
-              'the auditor may ask which keys there are and execute no other');
+SELECT set_eq('SELECT pg_temp.may_execute(''speke_auditor'')', ARRAY['key_list', 'key_count', 'time_or_null'],
+              'the auditor may ask which keys there are and execute no other but what a view needs');
 SELECT is_empty(format('SELECT pg_temp.may_execute(%L)', role), role || ' may execute none')
   FROM unnest(ARRAY['speke_webauth', 't_nobody']) AS role;
 
@@ -89,7 +89,11 @@ SELECT set_eq(format('SELECT relation, privilege FROM pg_temp.rights WHERE role 
                         ('v_period', 'SELECT'), ('v_kek_use', 'SELECT'), ('v_token_key', 'SELECT'),
                         ('v_player_refusal', 'SELECT'),
                         ('v_audit_event', 'SELECT'), ('v_audit_seal', 'SELECT'),
-                        ('v_audit_archive', 'SELECT'), ('v_licence', 'SELECT') $$,
+                        ('v_audit_archive', 'SELECT'), ('v_licence', 'SELECT'),
+                        ('v_content', 'SELECT'), ('v_key_state', 'SELECT'), ('v_kid_shared', 'SELECT'),
+                        ('v_key_use', 'SELECT'), ('v_key_use_day', 'SELECT'), ('v_refusal', 'SELECT'),
+                        ('v_activity', 'SELECT'), ('v_rotation_overdue', 'SELECT'),
+                        ('v_growth', 'SELECT'), ('v_size', 'SELECT') $$,
               role || ' may read the views and nothing else')
   FROM unnest(ARRAY['speke_auditor', 'speke_operator']) AS role;
 SELECT set_eq('SELECT relation, privilege FROM pg_temp.rights WHERE role = ''speke_licence''',
@@ -109,6 +113,7 @@ SELECT is_empty($$
     SELECT a.attrelid::regclass, a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
      WHERE c.relnamespace = 'speke'::regnamespace AND c.relkind = 'v'
        AND c.relname NOT LIKE 'v\_audit\_%' -- hashes of audit rows and certificates
+       AND a.attname <> 'content_digest' -- the hash of a content id
        AND (a.attname ~ 'sealed' OR a.atttypid IN ('bytea'::regtype, 'bytea[]'::regtype))
        AND EXISTS (SELECT FROM pg_temp.rights r WHERE r.relation = c.relname) $$,
     'no view that anybody may read shows a sealed key');
