@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # What the performance claims are measured with: built by "make bench" alone, never installed.
-bench_programs = bench/load bench/rsa bench/trivial
+bench_programs = bench/load bench/many bench/rsa bench/trivial
 EXTRA_PROGRAMS += $(bench_programs)
-EXTRA_DIST += bench/run
+EXTRA_DIST += bench/run bench/ten-million
 CLEANFILES += $(bench_programs)
 
 bench_load_SOURCES = \
@@ -12,6 +12,12 @@ bench_load_SOURCES = \
 	bench/load.c
 bench_load_LDADD = src/cpix/libcpix.a src/base/libbase.a \
 	$(LIBCURL_LIBS) $(LIBXML2_LIBS) $(OPENSSL_LIBS) -lpthread
+
+bench_many_SOURCES = \
+	bench/content.c bench/content.h \
+	bench/many.c
+bench_many_LDADD = src/keystore/libkeystore.a src/base/libbase.a \
+	$(LIBPQ_LIBS) $(OPENSSL_LIBS)
 
 bench_rsa_SOURCES = bench/rsa.c
 bench_rsa_LDADD = $(OPENSSL_LIBS)
