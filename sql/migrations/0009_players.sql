@@ -234,7 +234,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, speke, 
 AS $$
 BEGIN
     INSERT INTO speke.player_refusal AS r (hour, tenant_id, status, reason, count, last_addr)
-    VALUES (date_trunc('hour', now()), p_tenant_id, p_status, p_reason, p_count,
+    VALUES (date_trunc('hour', now(), 'UTC'), p_tenant_id, p_status, p_reason, p_count,
             speke.inet_or_null(p_remote_addr))
     ON CONFLICT ON CONSTRAINT player_refusal_pk DO UPDATE
        SET count = r.count + excluded.count, last_at = now(), last_addr = excluded.last_addr;

@@ -2,6 +2,7 @@
 """Judges an answer against its request: everything that SPEKE says must be there, be the same, or
 be computed from KID and key."""
 import base64
+import hashlib
 import json
 import urllib.parse
 from dataclasses import dataclass, field
@@ -68,6 +69,15 @@ def _read_iv(keys, kid, asked, given):
     padded = base64.b64decode("".join(given.split()))
     assert len(padded) == IV_BYTES, f"{kid}: explicitIV of {len(padded)} bytes, expected 16"
     keys.iv[kid], keys.iv_text[kid] = padded, given
+
+
+def path_segment(name):
+    """A content id as one segment of a path; by its digest where two programs could read the segment
+    differently (doc/players.md)."""
+    text = urllib.parse.quote(name.encode(), safe="-._~")
+    if len(text) <= 255 and name not in (".", "..") and not name.startswith("~") and not set(name) & set("/\\"):
+        return text
+    return "~" + base64.urlsafe_b64encode(hashlib.sha256(name.encode()).digest()).decode().rstrip("=")
 
 
 class SystemCheck:
@@ -265,8 +275,7 @@ class SystemCheck:
         )
 
     def key_url(self):
-        content = urllib.parse.quote(self.request.content_id.encode(), safe="-._~")
-        return f"{self.key_url_base}/client/{content}/{self.kid}"
+        return f"{self.key_url_base}/client/{path_segment(self.request.content_id)}/{self.kid}"
 
     def clear_key(self):
         self.absent(
