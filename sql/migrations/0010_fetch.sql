@@ -4,7 +4,7 @@
 -- services.
 --
 --     content_rule            the usage rules that packagers named with their keys
---     audit_event             "via" gets its default, the setting speke.via of the session
+--     audit_event             "via" gets its default, the parameter speke.via
 --
 --     for speke_service:      note_rules, content_keys, content_periods
 --     for speke_licence:      v_licence, the schedule of keys for licence services
@@ -75,7 +75,7 @@ $$;
 COMMENT ON FUNCTION speke.note_rules IS
     'Keeps the usage rules of a key that was just made, those of the lists that are for its KID; called in the statement that calls acquire(). True';
 
--- The door by which a request came, when it is none of SPEKE's: the service sets it for its session.
+-- The door by which a request came, when it is none of SPEKE's: the service sets it for its statement.
 ALTER TABLE speke.audit_event
     ALTER COLUMN via SET DEFAULT nullif(current_setting('speke.via', true), '');
 

@@ -9,8 +9,9 @@
 #include "base/secret.h"
 #include "keystore/store.h"
 
-/* What a schema before RULES_KEPT has no room for stands at the end: the usage rules. */
-enum { RULES_KEPT = 10, PARAMS_BEFORE = 23 };
+/* What a schema before RULES_KEPT has no room for stands at the end: the usage rules, and the door
+ * where it is none of SPEKE's. */
+enum { RULES_KEPT = 10, PARAMS_BEFORE = 23, PARAMS_VIA = 27 };
 
 static const Oid TYPES[] = {OID_INT8,       OID_INT4,        OID_INT4,        OID_TEXT,
                             OID_TEXT,       OID_TEXT,        OID_TEXT,        OID_UUID_ARRAY,
@@ -18,25 +19,40 @@ static const Oid TYPES[] = {OID_INT8,       OID_INT4,        OID_INT4,        OI
                             OID_UUID_ARRAY, OID_TEXT_ARRAY,  OID_TEXT_ARRAY,  OID_TEXT_ARRAY,
                             OID_TEXT_ARRAY, OID_TEXT_ARRAY,  OID_TEXT_ARRAY,  OID_INT4_ARRAY,
                             OID_UUID_ARRAY, OID_BYTEA_ARRAY, OID_TEXT_ARRAY,  OID_UUID_ARRAY,
-                            OID_TEXT_ARRAY, OID_TEXT_ARRAY};
+                            OID_TEXT_ARRAY, OID_TEXT_ARRAY,  OID_TEXT};
 
-#define ACQUIRE_SQL(created)                                                            \
-    "SELECT a.sealed, a.kek_version, a.explicit_iv, a.scheme, " created                 \
-    " FROM speke.acquire($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, " \
-    "$15, $16, $17, $18, $19, $20, $21, $22, $23) WITH ORDINALITY "                     \
+#define ACQUIRE_SQL(created, from, version)                                           \
+    "SELECT a.sealed, a.kek_version, a.explicit_iv, a.scheme, " created " FROM " from \
+    "speke.acquire($1, $2, $3, $4, $5, " version ", $7, $8, $9, $10, $11, $12, $13, " \
+    "$14, $15, $16, $17, $18, $19, $20, $21, $22, $23) WITH ORDINALITY "              \
     "AS a (sealed, kek_version, explicit_iv, scheme, created, place) ORDER BY a.place"
 
 /* Each row whose key was made now has its rules kept, in the same transaction. */
+#define NOTE_RULES                                                         \
+    "CASE WHEN a.created THEN speke.note_rules($3, $7, $8[a.place], $24, " \
+    "$25, $26) ELSE false END"
+
 static const struct statement ACQUIRE = {
     .name = "acquire",
-    .sql = ACQUIRE_SQL("CASE WHEN a.created THEN "
-                       "speke.note_rules($3, $7, $8[a.place], $24, $25, $26) ELSE false END"),
-    .param_count = sizeof TYPES / sizeof TYPES[0],
+    .sql = ACQUIRE_SQL(NOTE_RULES, "", "$6"),
+    .param_count = PARAMS_VIA - 1,
+    .types = TYPES,
+};
+/* The audit row names the door, for this statement alone: the session may be somebody else's a
+ * moment later. acquire() comes after set_config() because it takes an argument from there; no
+ * other door than SPEKE's has a version. */
+static const struct statement ACQUIRE_VIA = {
+    .name = "acquire_via",
+    .sql = ACQUIRE_SQL(NOTE_RULES,
+                       "pg_catalog.set_config('" STORE_VIA "', $27, true) AS door (via) "
+                       "CROSS JOIN LATERAL ",
+                       "coalesce($6, nullif(door.via, $27))"),
+    .param_count = PARAMS_VIA,
     .types = TYPES,
 };
 static const struct statement ACQUIRE_BEFORE = {
     .name = "acquire_before",
-    .sql = ACQUIRE_SQL("a.created"),
+    .sql = ACQUIRE_SQL("a.created", "", "$6"),
     .param_count = PARAMS_BEFORE,
     .types = TYPES,
 };
@@ -216,7 +232,16 @@ static int put_params(const struct order *o, const struct candidates *c, struct 
     put_recipients(p, o->details);
     if (o->ks->schema >= RULES_KEPT)
         put_rules(p, o->details);
+    if (o->ks->schema >= RULES_KEPT && o->request->via != NULL)
+        params_text(p, o->request->via);
     return 0;
+}
+
+static const struct statement *choose(const struct order *o)
+{
+    if (o->ks->schema < RULES_KEPT)
+        return &ACQUIRE_BEFORE;
+    return o->request->via != NULL ? &ACQUIRE_VIA : &ACQUIRE;
 }
 
 /* --- reading -------------------------------------------------------------------------------- */
@@ -272,7 +297,6 @@ static int open_rows(const struct order *o, const PGresult *result, struct failu
  * identified again. */
 static int ask(const struct order *o, bool *stale, struct failure *f)
 {
-    const struct statement *statement = o->ks->schema >= RULES_KEPT ? &ACQUIRE : &ACQUIRE_BEFORE;
     struct candidates c = {0};
     PGresult *result = NULL;
     int status = candidates_make(&c, o->count, f);
@@ -281,7 +305,7 @@ static int ask(const struct order *o, bool *stale, struct failure *f)
     candidates_free(&c);
     if (status != 0)
         return -1;
-    if (connection_run(o->ks->connection, statement, &o->ks->params, &result, f) != 0) {
+    if (connection_run(o->ks->connection, choose(o), &o->ks->params, &result, f) != 0) {
         *stale = store_is_stale(o->ks);
         return store_denied(o->ks, f);
     }
@@ -295,8 +319,7 @@ static int acquire(struct order *o, bool *stale, struct failure *f)
     const struct kek *kek;
     if (store_open(o->ks, f) != 0)
         return -1;
-    if (store_who(o->ks, o->request, &o->who, stale, f) != 0 ||
-        store_via(o->ks, o->request->via, f) != 0)
+    if (store_who(o->ks, o->request, &o->who, stale, f) != 0)
         return -1;
     if (store_kek(o->ks, o->who->kek_version, o->who->kek_check, &kek, f) != 0) {
         store_forget(o->ks); /* another KEK may have been made the active one */

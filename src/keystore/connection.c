@@ -19,7 +19,7 @@
 enum {
     BACK_OFF_FIRST_MS = 100,
     BACK_OFF_MOST_MS = 2000,
-    STATEMENTS_MAX = 8,
+    STATEMENTS_MAX = 24, /* a process that serves both doors uses all that there are */
     OPTIONS_SIZE = 2048,
     CAUSE_SIZE = 320,
     MESSAGE_SIZE = 320,

@@ -2,7 +2,6 @@
 #include "keystore/keystore.h"
 
 #include <arpa/inet.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,10 +100,8 @@ int store_open(struct keystore *ks, struct failure *f)
     bool fresh;
     if (connection_open(ks->connection, &fresh, f) != 0)
         return -1;
-    if (fresh) {
-        ks->via[0] = '\0';
+    if (fresh)
         store_forget(ks); /* the database may have been restored from a backup meanwhile */
-    }
     return ks->schema > 0 ? 0 : store_state(ks, &ignored, f);
 }
 
@@ -122,28 +119,6 @@ void store_put_who(struct params *p, const struct keystore_request *request)
     params_readable_text(p, request->remote_user);
     params_text(p, store_address(request->remote_addr));
     params_readable_text(p, request->speke_version);
-}
-
-int store_via(struct keystore *ks, const char *via, struct failure *f)
-{
-    static const Oid types[] = {OID_TEXT};
-    static const struct statement set_via = {
-        .name = "set_via",
-        .sql = "SELECT pg_catalog.set_config('speke.via', $1, false)",
-        .param_count = 1,
-        .types = types,
-    };
-    PGresult *result;
-    const char *wanted = via != NULL ? via : "";
-    if (strcmp(ks->via, wanted) == 0)
-        return 0;
-    params_clear(&ks->params);
-    params_text(&ks->params, wanted);
-    if (connection_run(ks->connection, &set_via, &ks->params, &result, f) != 0)
-        return -1;
-    PQclear(result);
-    (void)snprintf(ks->via, sizeof ks->via, "%s", wanted);
-    return 0;
 }
 
 /* --- KEKs ----------------------------------------------------------------------------------- */

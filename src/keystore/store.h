@@ -16,6 +16,9 @@
  * that in which everything it calls is there. */
 enum { SCHEMA_OLDEST = 4, SCHEMA_NEWEST = 11 };
 
+/* The parameter of PostgreSQL from which audit rows take the door that a request came by. */
+#define STORE_VIA "speke.via"
+
 struct tenant;
 
 /* A client as the database knows it, and the KEK that new keys are sealed under. */
@@ -37,7 +40,6 @@ struct keystore {
     struct keyring *keyring;
     struct sealer *sealer;
     struct params params; /* of the call at hand */
-    char via[16];         /* the door that the connection's session knows; "" for SPEKE's */
     int32_t schema; /* version of this connection's schema, one that will do; 0: not known yet */
     /* Clients that were identified under this generation of the configuration. */
     int64_t generation;
@@ -67,9 +69,6 @@ void store_forget(struct keystore *ks);
  * set when a new connection has made the process forget. */
 int store_who(const struct keystore *ks, const struct keystore_request *request,
               const struct identity **who, bool *stale, struct failure *f);
-/* Has the audit rows of what follows name the door that a request came by, NULL for SPEKE's. Costs
- * a round trip when it was another before. */
-int store_via(struct keystore *ks, const char *via, struct failure *f);
 /* Whether the statement that failed said that the configuration changed since the client was
  * identified (SK001). */
 bool store_is_stale(const struct keystore *ks);

@@ -28,7 +28,7 @@ enum {
     OID_UUID_ARRAY = 2951
 };
 
-enum { PARAMS_MAX = 26, PARAMS_BYTES_MAX = 4 * 1024 * 1024 };
+enum { PARAMS_MAX = 28, PARAMS_BYTES_MAX = 4 * 1024 * 1024 };
 
 /* The parameters of one call. Like a buffer it keeps the first failure; params_ok() asks once. */
 struct params {

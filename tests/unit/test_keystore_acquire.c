@@ -11,6 +11,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/arena.h"
+#include "base/secret.h"
+#include "keystore/player.h"
 #include "keystore_fixture.h"
 
 #include <cmocka.h>
@@ -449,6 +452,75 @@ static void test_login_refused(void **state)
     order_free(o);
 }
 
+/* A request of a packager that fetches: its audit row says so, that of the next request does not.
+ */
+static void fetch(struct keystore *ks, struct order *o)
+{
+    struct arena arena;
+    struct failure f = {0};
+    struct keystore_content content;
+    const struct keystore_client *client;
+    bool stale;
+    o->request.via = "cpix";
+    o->request.speke_version = NULL;
+    arena_init(&arena, 65536);
+    assert_int_equal(keystore_identify(ks, &o->request, &client, &f), 0);
+    assert_int_equal(keystore_content(ks, &o->request, NULL, 0, 10, &arena, &content, &stale, &f),
+                     0);
+    assert_int_equal(content.key_count, 2);
+    expect_keys(ks, o);
+    assert_string_equal(query("SELECT concat_ws(' ', event, via, speke_version) FROM speke.v_audit "
+                              "ORDER BY event_id DESC LIMIT 1"),
+                        "release cpix");
+    assert_int_equal(keystore_refuse(ks, &o->request, 404, "none", NULL, 0, &f), 0);
+    assert_string_equal(query("SELECT concat_ws(' ', event, via) FROM speke.v_audit "
+                              "ORDER BY event_id DESC LIMIT 1"),
+                        "refusal cpix");
+    arena_free(&arena);
+}
+
+static void deliver(struct keystore *ks, unsigned char *key, const struct uuid *kid)
+{
+    static const unsigned char CONTENT[1][KEYSTORE_DIGEST_BYTES]; /* of no content */
+    const struct keystore_audience *audience;
+    struct failure f = {0};
+    struct keystore_delivery_slot slot = {.kid = *kid, .key = key};
+    const struct keystore_delivery delivery = {
+        .via = "key", .detail = "a test", .contents = CONTENT, .content_count = 1};
+    bool stale;
+    assert_int_equal(keystore_audience(ks, "red", &audience, &f), 0);
+    assert_non_null(audience);
+    (void)usleep(1100000); /* it is asked once a second */
+    assert_false(keystore_audience_outdated(ks));
+    assert_int_equal(keystore_deliver(ks, audience, &delivery, &slot, 1, &stale, &f), 0);
+    assert_false(slot.found);
+    assert_int_equal(keystore_count_refusals(ks, audience->tenant_id, 404, "no_key", 1, NULL, &f),
+                     0);
+}
+
+/* One process may serve packagers, packagers that fetch, and players, on one connection. */
+static void test_everything_on_one_connection(void **state)
+{
+    struct keystore *ks = *state;
+    struct failure f = {0};
+    long rows;
+    struct order *o = order_new("red-1", "both doors", 1, 2);
+    struct order *fetched = order_new("red-1", "both doors", 1, 2);
+    expect_keys(ks, o);
+    fetch(ks, fetched);
+    expect_same_keys(o, fetched);
+    expect_keys(ks, o);
+    assert_string_equal(query("SELECT concat_ws(' ', event, via) FROM speke.v_audit "
+                              "ORDER BY event_id DESC LIMIT 1"),
+                        "release");
+    assert_int_equal(keystore_refuse(ks, &o->request, 422, "none", NULL, 0, &f), 0);
+    assert_int_equal(keystore_health(ks, &f), 0);
+    deliver(ks, o->slots[0].key, &o->slots[0].kid);
+    assert_int_equal(keystore_seal_audit(ks, &rows, &f), 0);
+    order_free(o);
+    order_free(fetched);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -466,6 +538,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_refuse, set_up, tear_down),
         cmocka_unit_test(test_audit_wait),
         cmocka_unit_test_setup_teardown(test_without_prepare, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_everything_on_one_connection, set_up, tear_down),
         cmocka_unit_test(test_bad_settings),
         cmocka_unit_test(test_login_refused),
     };
