@@ -46,15 +46,15 @@ enum playready_header { PLAYREADY_4_0, PLAYREADY_4_1, PLAYREADY_4_2, PLAYREADY_4
 struct drm_settings {
     const char *widevine_provider;          /* NULL or "": field left out */
     const char *widevine_policy;            /* likewise */
-    bool widevine_content_id;               /* put the content id into the box */
     const char *playready_la_url;           /* NULL or "": no LA_URL element */
     enum playready_header playready_header; /* for CTR; CBC is always 4.3 */
+    bool widevine_content_id;               /* put the content id into the box */
     const char *fairplay_uri;               /* template of the whole URI */
     const char *key_url;                    /* template of the AES-128 key URL */
     const char *key_url_base;      /* what {key_url} stands for, without a slash at its end */
-    bool eme_licence;              /* the system "eme" is served */
     const char *eme_la_url;        /* template of the licence URL */
     const char *clearkey_url_base; /* what {clearkey_url} stands for, likewise */
+    bool eme_licence;              /* the system "eme" is served */
     bool hls_ctr_method;           /* METHOD=SAMPLE-AES-CTR for cenc; else SAMPLE-AES there too */
     bool hls_keyid;                /* add KEYID=0x… to the Widevine line */
     bool hls_iv; /* add IV=0x… to the AES-128 line; else a segment's number is its IV */
@@ -63,8 +63,8 @@ struct drm_settings {
 
     /* A system from templates alone; NULL or "": it has no such value. */
     unsigned schemes;               /* bits DRM_SCHEME_BIT() of those that it works with */
-    const char *pssh;               /* template of the data in its box */
     bool pssh_kid;                  /* a version 1 box, which names the KID; else version 0 */
+    const char *pssh;               /* template of the data in its box */
     const char *content_protection; /* template of the children of ContentProtection */
     const char *hls_uri;            /* template of URI in the HLS lines */
 

@@ -111,7 +111,8 @@ int exchange_refuse(struct exchange *x, const struct exchange_request *request, 
 {
     struct run r = {.x = x, .caller = request->caller};
     struct failure unknown;
-    if (choose_version(request->speke_version, &r.version, &unknown) == 0)
+    if (r.caller.via == NULL && /* other doors have none */
+        choose_version(request->speke_version, &r.version, &unknown) == 0)
         r.version_text = speke_version_name(r.version);
     const int result = run_refuse(&r, f);
     arena_reset(&x->arena);

@@ -53,8 +53,9 @@ void exchange_free(struct exchange *x);
 int exchange_run(struct exchange *x, const struct exchange_request *request,
                  struct exchange_answer *answer, struct failure *f);
 
-/* Refuses a request before its body was read (413, 400 …) in the same way, so that the refusal is
- * in the audit: returns -1 with *f as given or, when the audit could not be written, 503. */
+/* Refuses a request of any door that could not be read (413, 400 …) in the same way, so that the
+ * refusal is in the audit: returns -1 with *f as given or, when the audit could not be written,
+ * 503. */
 int exchange_refuse(struct exchange *x, const struct exchange_request *request, struct failure *f);
 
 #endif

@@ -101,7 +101,7 @@ static int read_document(struct run *r, const struct buf *text, struct failure *
 static int make_document(struct run *r, struct failure *f)
 {
     const struct fetch_request *request = r->request;
-    struct keystore_content content;
+    struct keystore_content content = {0};
     struct buf text;
     if (find_keys(r, &content, f) != 0)
         return -1;

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -93,9 +94,8 @@ static void take(int *fd, char *to, size_t size, size_t *length)
 }
 
 /* Returns false when the time is over. */
-static bool take_all(struct child *c, char *out, size_t size)
+static bool take_all(struct child *c, int64_t deadline, char *out, size_t size)
 {
-    const int64_t deadline = clock_ms() + CHILD_TIMEOUT_MS;
     while (c->out >= 0 || c->err >= 0) {
         struct pollfd p[] = {{.fd = c->out, .events = POLLIN}, {.fd = c->err, .events = POLLIN}};
         const int64_t left = deadline - clock_ms();
@@ -109,6 +109,22 @@ static bool take_all(struct child *c, char *out, size_t size)
             take(&c->err, c->words, sizeof c->words - 1, &c->words_length);
     }
     return true;
+}
+
+/* Whoever has closed its output may still be running. Returns false when the time is over. */
+static bool ends_by(const struct child *c, int64_t deadline)
+{
+    struct pollfd p = {.fd = pidfd_open(c->pid, 0), .events = POLLIN};
+    int ready = 0;
+    while (p.fd >= 0 && ready <= 0) {
+        const int64_t left = deadline - clock_ms();
+        if (left <= 0)
+            break;
+        ready = poll(&p, 1, (int)left);
+    }
+    if (p.fd >= 0)
+        (void)close(p.fd); /* holds nothing */
+    return ready > 0;
 }
 
 /* The exit status as waitpid() gives it; -1 when it cannot be had. */
@@ -156,7 +172,8 @@ int64_t child_read(int (*work)(void *context), void *context, char *out, size_t 
         (void)snprintf(why, why_size, "could not be started: %s", strerror(errno));
         return -1;
     }
-    const bool in_time = take_all(&c, out, size);
+    const int64_t deadline = clock_ms() + CHILD_TIMEOUT_MS;
+    const bool in_time = take_all(&c, deadline, out, size) && ends_by(&c, deadline);
     const int status = end(&c, in_time);
     (void)sigaction(SIGCHLD, &before, NULL); /* what was in force a moment ago */
     if (judge(&c, in_time, status, why, why_size) == 0)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keystore/keystore.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/address.h"
 #include "base/failure.h"
 #include "base/secret.h"
 #include "base/settings.h"
@@ -107,11 +107,8 @@ int store_open(struct keystore *ks, struct failure *f)
 
 const char *store_address(const char *text)
 {
-    struct in6_addr parsed; /* room for either kind */
-    if (text == NULL || inet_pton(AF_INET, text, &parsed) == 1 ||
-        inet_pton(AF_INET6, text, &parsed) == 1)
-        return text;
-    return NULL;
+    unsigned char parsed[ADDRESS_BYTES];
+    return address_parse(text, parsed) == 0 ? text : NULL;
 }
 
 void store_put_who(struct params *p, const struct keystore_request *request)

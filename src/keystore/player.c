@@ -318,7 +318,7 @@ static int open_row(struct keystore *ks, const struct keystore_audience *audienc
                     size_t count, int32_t *in_use, struct failure *f)
 {
     unsigned char sealed[SEALED_BYTES];
-    struct uuid kid;
+    struct uuid kid = {{0}};
     int32_t version;
     const char *scheme = result_text(result, line, 3);
     const char *content_id = result_text(result, line, 4);

@@ -224,7 +224,7 @@ int player_key(struct player *p, const struct player_request *q, struct player_a
     if (result == 0)
         buf_put(out, v.slots[0].key, KEYSTORE_KEY_BYTES);
     end_visit(&v, count);
-    return result;
+    return result == 0 && !buf_ok(out) ? fail_memory(f) : result;
 }
 
 int player_licence(struct player *p, const struct player_request *q, struct player_answer *answer,
@@ -245,7 +245,7 @@ int player_licence(struct player *p, const struct player_request *q, struct play
     if (result == 0)
         clearkey_write(v.slots, v.count, request.type, out);
     end_visit(&v, request.count);
-    return result;
+    return result == 0 && !buf_ok(out) ? fail_memory(f) : result;
 }
 
 int player_options(struct player *p, const struct player_request *q, struct player_answer *answer,

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "player/rate.h"
 
-#include <arpa/inet.h>
 #include <openssl/rand.h>
 #include <string.h>
+
+#include "base/address.h"
 
 /* What came in two seconds may come at once: a player fetches the keys of all tracks when it
  * starts. */
@@ -16,16 +17,13 @@ void rate_init(struct rate *r)
         r->seed = 1; /* it only makes it hard to choose addresses that share a set */
 }
 
-/* FNV-1a with a seed, mixed once more. */
+/* FNV-1a with a seed, mixed once more. Of IPv6 the network alone; what is no address is all one. */
 static uint64_t hash(const struct rate *r, const char *text)
 {
-    unsigned char bytes[sizeof(struct in6_addr)] = {0};
-    size_t n = sizeof(struct in_addr);
-    if (inet_pton(AF_INET, text, bytes) != 1) {
-        n = IPV6_NETWORK_BYTES;
-        if (inet_pton(AF_INET6, text, bytes) != 1)
-            n = 0;
-    }
+    unsigned char bytes[ADDRESS_BYTES];
+    size_t n = 0;
+    if (address_parse(text, bytes) == 0)
+        n = address_is_v4(bytes) ? ADDRESS_BYTES : IPV6_NETWORK_BYTES;
     uint64_t h = 14695981039346656037U ^ r->seed;
     for (size_t i = 0; i < n; i++)
         h = (h ^ bytes[i]) * 1099511628211U;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "player/token.h"
 
-#include <arpa/inet.h>
 #include <cjose/cjose.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/address.h"
 #include "base/base64.h"
 #include "base/secret.h"
 
@@ -263,12 +263,9 @@ static enum token_fault take_text(const struct token *t, const char *name, const
 /* Addresses are compared as such: "::1" is "0:0:0:0:0:0:0:1". */
 static bool is_same_address(const char *a, const char *b)
 {
-    struct in6_addr first = {0}, second = {0};
-    if (a == NULL || b == NULL)
-        return false;
-    const int family = strchr(a, ':') != NULL ? AF_INET6 : AF_INET;
-    return inet_pton(family, a, &first) == 1 && inet_pton(family, b, &second) == 1 &&
-           memcmp(&first, &second, sizeof first) == 0;
+    unsigned char first[ADDRESS_BYTES], second[ADDRESS_BYTES];
+    return address_parse(a, first) == 0 && address_parse(b, second) == 0 &&
+           memcmp(first, second, sizeof first) == 0;
 }
 
 static enum token_fault judge_place(const struct token *t, const struct token_circumstances *where)

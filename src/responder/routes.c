@@ -224,8 +224,11 @@ static void serve_fetch(struct responder *r, const struct call *call, const char
                    .base_url = base_url,
                    .via = via},
     };
-    if (read_fetch(call, &texts, &request, &answer->failure) != 0)
+    if (read_fetch(call, &texts, &request, &answer->failure) != 0) {
+        const struct exchange_request refused = {.caller = request.caller};
+        (void)exchange_refuse(&r->exchange, &refused, &answer->failure); /* it is in the failure */
         return;
+    }
     /* Its outcome is in the failure, which the answer is made from. */
     (void)exchange_fetch(&r->exchange, &request, &r->result.body, &answer->failure);
     answer->document = &r->result.body;

@@ -104,10 +104,11 @@ def test_command_of_no_use(new_site, text, words):
     assert words in site.log_text(), site.log_text()[-600:]
 
 
-def test_command_that_hangs(new_site):
+@pytest.mark.parametrize("before", ["", "exec >&- 2>&-; "], ids=["open", "output closed"])
+def test_command_that_hangs(new_site, before):
     """It and what it started are killed after ten seconds."""
     site = new_site(workers=1)
-    use_command(site, script(site, "sleep 4711 & sleep 4711\n"))
+    use_command(site, script(site, f"{before}sleep 4711 & sleep 4711\n"))
     started = time.monotonic()
     assert ask(site).status == 503
     assert 9 < time.monotonic() - started < 14

@@ -136,6 +136,11 @@ static void who_asks_too_often_waits(void **state)
         assert_true(rate_allow(&r, "2001:db8::1", 10, 2000));
     assert_false(rate_allow(&r, "2001:db8::2", 10, 2000)); /* the same network */
     assert_true(rate_allow(&r, "2001:db8:0:1::2", 10, 2000));
+    /* What a socket for both families says of IPv4. */
+    for (int i = 0; i < 20; i++)
+        assert_true(rate_allow(&r, "::ffff:192.0.2.3", 10, 3000));
+    assert_false(rate_allow(&r, "192.0.2.3", 10, 3000));
+    assert_true(rate_allow(&r, "::ffff:192.0.2.4", 10, 3000));
 }
 
 int main(void)

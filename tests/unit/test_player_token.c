@@ -93,6 +93,7 @@ static void claims_are_judged(void **state)
         {"{\"exp\":1800000001,\"kids\":[\"x\"]}", TOKEN_MALFORMED},
         {"{\"exp\":1800000001,\"content_id\":\"m\",\"ip\":\"0:0:0:0:0:0:0:1\"}", TOKEN_GOOD},
         {"{\"exp\":1800000001,\"content_id\":\"m\",\"ip\":\"127.0.0.1\"}", TOKEN_OTHER_ADDRESS},
+        {"{\"exp\":1800000001,\"content_id\":\"m\",\"ip\":\"::\"}", TOKEN_OTHER_ADDRESS},
         {"{\"exp\":1800000001,\"content_id\":\"m\",\"ip\":7}", TOKEN_MALFORMED},
         {"{\"exp\":1800000001,\"content_id\":\"m\",\"device\":\"tv\"}", TOKEN_GOOD},
         {"{\"exp\":1800000001,\"content_id\":\"m\",\"device\":\"tv2\"}", TOKEN_OTHER_DEVICE},
