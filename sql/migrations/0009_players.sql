@@ -217,7 +217,7 @@ CREATE TABLE speke.player_refusal (
 );
 COMMENT ON TABLE speke.player_refusal IS
     'Players that were turned away, counted by the hour: anybody may send wrong tokens by the hundred thousand, and a row for each would fill the disk.';
-COMMENT ON COLUMN speke.player_refusal.hour IS 'Beginning of the hour';
+COMMENT ON COLUMN speke.player_refusal.hour IS 'Beginning of the hour of UTC';
 COMMENT ON COLUMN speke.player_refusal.tenant_id IS
     'Whose content was asked for; 0: no tenant of that name';
 COMMENT ON COLUMN speke.player_refusal.status IS 'HTTP status of the answers';
