@@ -82,10 +82,14 @@ CREATE TRIGGER token_key_changes_config
 CREATE FUNCTION speke.token_key_keeps_kek() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, speke, pg_temp
 AS $$
+DECLARE
+    v_keys bigint;
 BEGIN
-    IF EXISTS (SELECT FROM speke.token_key t WHERE t.kek_version = NEW.kek_version) THEN
-        RAISE EXCEPTION 'token keys are sealed under KEK version %: rewrap them first',
-                        NEW.kek_version
+    SELECT count(*) INTO STRICT v_keys FROM speke.token_key t
+     WHERE t.kek_version = NEW.kek_version;
+    IF v_keys > 0 THEN
+        RAISE EXCEPTION '% token keys are sealed under KEK version %: rewrap them first',
+                        v_keys, NEW.kek_version
             USING ERRCODE = 'SK009';
     END IF;
     RETURN NEW;
@@ -338,18 +342,19 @@ END
 $$;
 COMMENT ON FUNCTION speke.token_key_remove IS 'Removes a key for tokens. SK002: no such key';
 
-CREATE FUNCTION speke.token_key_rewrap_batch(p_kek_version integer, p_limit integer)
+CREATE FUNCTION speke.token_key_rewrap_batch(
+    p_kek_version integer, p_after integer, p_limit integer)
 RETURNS TABLE (token_key_id integer, tenant_id integer, kid text, kek_version integer, sealed bytea)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, speke, pg_temp
 AS $$
     SELECT k.token_key_id, k.tenant_id, k.kid, k.kek_version, k.sealed
       FROM speke.token_key k
-     WHERE k.kek_version <> p_kek_version
+     WHERE k.kek_version <> p_kek_version AND k.token_key_id > p_after
      ORDER BY k.token_key_id
      LIMIT p_limit
 $$;
 COMMENT ON FUNCTION speke.token_key_rewrap_batch IS
-    'Token keys that are sealed under another KEK than the given one';
+    'Token keys that are sealed under another KEK than the given one, from the number behind p_after on';
 
 CREATE FUNCTION speke.token_key_rewrap_store(
     p_kek_version integer, p_token_key_id integer, p_old bytea, p_new bytea)

@@ -239,7 +239,8 @@ const struct ctl_command kek_retire_command = {
     .words = "VERSION",
     .summary = "Retire a KEK under which no key is sealed any more.",
     .notes =
-        "Keys that still are have to go over to the active KEK first: \"spekectl kek rewrap\".",
+        "Keys that still are, and secrets of token keys, have to go over to the active KEK first:\n"
+        "\"spekectl kek rewrap\".",
     .least_words = 1,
     .most_words = 1,
     .run = run_retire,

@@ -14,10 +14,12 @@
 #include "ctl/kek.h"
 #include "ctl/output.h"
 #include "ctl/progress.h"
+#include "ctl/token_seal.h"
 #include "keystore/keyring.h"
 #include "keystore/rewrap.h"
 #include "keystore/wire.h"
 
+enum { TOKEN_KEYS_SCHEMA = 9 };
 enum { BATCH = 200, PAUSE_MS = 20, PAUSE_MOST_MS = 60000, DIGEST_BYTES = 32, FAULTS_TOLD = 10 };
 
 struct job {
@@ -30,6 +32,7 @@ struct job {
     long active;
     char active_check[KEK_CHECK_HEX];
     long long total, done, faults;
+    long long token_keys; /* whose secrets were sealed anew */
     /* The place in the order of the primary key up to which all was looked at. */
     int32_t tenant_id;
     size_t digest_size;
@@ -237,17 +240,31 @@ static int prepare(struct job *j)
     return CTL_DONE;
 }
 
+/* The secrets of token keys, which are few, first. */
+static int rewrap_token_keys(struct job *j)
+{
+    const struct token_kek k = {j->ring, j->sealer, j->active};
+    long schema;
+    const int code = database_schema_version(j->db, &schema);
+    if (code != CTL_DONE || schema < TOKEN_KEYS_SCHEMA)
+        return code;
+    return token_rewrap(&k, j->db, &j->token_keys);
+}
+
 static int report(const struct ctl *ctl, const struct job *j)
 {
     const long long left = j->total > j->done ? j->total - j->done : 0;
     int code = CTL_DONE;
     if (ctl->json)
         code = output_object(ctl, NULL, 0,
-                             json_pack("{s:I, s:I, s:I, s:I}", "kek_version", (json_int_t)j->active,
-                                       "rewrapped", (json_int_t)j->done, "left", (json_int_t)left,
-                                       "faults", (json_int_t)j->faults));
+                             json_pack("{s:I, s:I, s:I, s:I, s:I}", "kek_version",
+                                       (json_int_t)j->active, "rewrapped", (json_int_t)j->done,
+                                       "left", (json_int_t)left, "faults", (json_int_t)j->faults,
+                                       "token_keys", (json_int_t)j->token_keys));
     ctl_say(ctl, "%lld keys were sealed anew under KEK %ld; %lld are left.", j->done, j->active,
             left);
+    if (j->token_keys > 0)
+        ctl_say(ctl, "So were the secrets of %lld token keys.", j->token_keys);
     if (j->done > 0)
         ctl_say(ctl, "VACUUM (ANALYZE) speke.content_key gives the room of the old rows back.");
     if (code == CTL_DONE && j->faults > 0)
@@ -280,6 +297,7 @@ static int run_rewrap(struct ctl *ctl, const struct ctl_arguments *args)
     struct settings settings;
     struct job j = {.batch = BATCH, .pause = PAUSE_MS};
     const char *path;
+    int token_keys = CTL_DONE;
     int code = take_number(args, "batch", 1, REWRAP_ROWS_MAX, &j.batch);
     if (code == CTL_DONE)
         code = take_number(args, "pause", 0, PAUSE_MOST_MS, &j.pause);
@@ -294,9 +312,13 @@ static int run_rewrap(struct ctl *ctl, const struct ctl_arguments *args)
         return code;
     code = start(&j, &settings, path);
     if (code == CTL_DONE)
+        token_keys = rewrap_token_keys(&j); /* whose faults keep no other key from its turn */
+    if (code == CTL_DONE)
         code = rewrap_all(&j, ctl);
     if (code == CTL_DONE)
         code = report(ctl, &j);
+    if (code == CTL_DONE)
+        code = token_keys;
     free(j.rows);
     sealer_free(j.sealer);
     keyring_free(j.ring);
@@ -317,7 +339,7 @@ const struct ctl_command kek_rewrap_command = {
     .words = "",
     .summary = "Seal the keys of older KEKs anew under the active one, while the service runs.",
     .notes = "Can be ended at any time and run again: it goes on where it was. Requests wait for\n"
-             "nothing meanwhile, and no key changes.",
+             "nothing meanwhile, and no key changes. The secrets of token keys are sealed anew, too.",
     .options = CTL_OPTIONS(OPTION_ROWS),
     .run = run_rewrap,
 };

@@ -66,7 +66,8 @@ src_ctl_libctl_a_SOURCES = \
 	src/ctl/tenant.c \
 	src/ctl/token.c \
 	src/ctl/token_file.c src/ctl/token_file.h \
-	src/ctl/token_key.c
+	src/ctl/token_key.c \
+	src/ctl/token_seal.c src/ctl/token_seal.h
 
 spekectl_SOURCES = src/ctl/main.c
 spekectl_LDADD = src/ctl/libctl.a src/player/libplayer.a src/exchange/libexchange.a src/keystore/libkeystore.a src/cpix/libcpix.a src/drm/libdrm.a \

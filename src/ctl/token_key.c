@@ -1,33 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* spekectl token-key add, list, disable, enable, remove, rewrap: the keys by which the tokens of
  * players are verified. */
-#include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/base64.h"
-#include "base/secret.h"
 #include "base/settings.h"
 #include "ctl/commands.h"
 #include "ctl/database.h"
 #include "ctl/kek.h"
 #include "ctl/output.h"
 #include "ctl/token_file.h"
+#include "ctl/token_seal.h"
 #include "keystore/keyring.h"
 #include "keystore/seal.h"
 
-enum { HEX_SIZE = 2 * SEALED_TOKEN_MAX_BYTES + 1, NUMBER_SIZE = 16, REWRAP_BATCH = 1000 };
+enum { NUMBER_SIZE = 16 };
 
 /* --- sealing under the active KEK ------------------------------------------------------------ */
 
-struct kek_in_use {
-    struct keyring *ring;
-    struct sealer *sealer;
-    long version;
-};
-
-static void kek_end(struct kek_in_use *k)
+static void kek_end(struct token_kek *k)
 {
     sealer_free(k->sealer);
     keyring_free(k->ring);
@@ -36,12 +28,12 @@ static void kek_end(struct kek_in_use *k)
 /* Finds the active KEK in the database and in the file. Ended with kek_end() whatever it returns.
  */
 static int kek_begin(struct ctl *ctl, const struct ctl_arguments *args, PGconn *db,
-                     struct kek_in_use *k)
+                     struct token_kek *k)
 {
     struct settings settings;
     const char *path;
     char check[KEK_CHECK_HEX];
-    *k = (struct kek_in_use){0};
+    *k = (struct token_kek){0};
     int code = kek_choose_file(ctl, args, &settings, &path);
     if (code != CTL_DONE)
         return code;
@@ -68,28 +60,6 @@ static int kek_begin(struct ctl *ctl, const struct ctl_arguments *args, PGconn *
                           path != NULL ? path : settings.kek_command, k->version, state);
 }
 
-static void put_hex(const unsigned char *bytes, size_t n, char *out)
-{
-    for (size_t i = 0; i < n; i++)
-        (void)snprintf(out + 2 * i, 3, "%02x", bytes[i]); /* the length is known */
-}
-
-/* Seals a secret under the active KEK, as hexadecimal digits. */
-static int seal(const struct kek_in_use *k, long tenant_id, const char *kid,
-                const unsigned char *secret, size_t size, char hex[static HEX_SIZE])
-{
-    unsigned char nonce[SEAL_NONCE_BYTES], sealed[SEALED_TOKEN_MAX_BYTES];
-    const struct kek *kek = keyring_find(k->ring, (int32_t)k->version);
-    const struct seal_token_row row = {(uint32_t)tenant_id, (uint32_t)k->version, kid};
-    if (kek == NULL || RAND_bytes(nonce, sizeof nonce) != 1 ||
-        sealer_use(k->sealer, kek->key) != 0 ||
-        seal_token_secret(k->sealer, &row, nonce, secret, size, sealed) != 0)
-        return ctl_fail(CTL_FAILED, "OpenSSL does not seal the secret");
-    sealer_rest(k->sealer);
-    put_hex(sealed, SEAL_NONCE_BYTES + size + SEAL_TAG_BYTES, hex);
-    return CTL_DONE;
-}
-
 /* --- add ------------------------------------------------------------------------------------ */
 
 static int find_tenant(PGconn *db, const char *tenant, long *id)
@@ -114,7 +84,7 @@ static int store_public(PGconn *db, const char *tenant, const char *kid,
     char hex[2 * TOKEN_FILE_BYTES + 1];
     const char *const parameters[] = {tenant, kid, hex};
     enum { POINT = 65 };
-    put_hex(file->key.bytes, POINT, hex);
+    token_hex(file->key.bytes, POINT, hex);
     return database_command(
         db, "SELECT speke.token_key_add($1, $2, 'ES256', decode($3, 'hex'), NULL, NULL)", 3,
         parameters);
@@ -123,16 +93,16 @@ static int store_public(PGconn *db, const char *tenant, const char *kid,
 static int store_secret(struct ctl *ctl, const struct ctl_arguments *args, PGconn *db,
                         const char *tenant, const char *kid, const struct token_file *file)
 {
-    struct kek_in_use k;
+    struct token_kek k;
     long tenant_id = 0;
-    char hex[HEX_SIZE], version[NUMBER_SIZE];
+    char hex[TOKEN_SEALED_HEX], version[NUMBER_SIZE];
     const char *const parameters[] = {tenant, kid, hex, version};
     int code = find_tenant(db, tenant, &tenant_id);
     if (code != CTL_DONE)
         return code;
     code = kek_begin(ctl, args, db, &k);
     if (code == CTL_DONE)
-        code = seal(&k, tenant_id, kid, file->key.bytes, file->key.size, hex);
+        code = token_seal(&k, tenant_id, kid, file->key.bytes, file->key.size, hex);
     (void)snprintf(version, sizeof version, "%ld", k.version);
     if (code == CTL_DONE)
         code = database_command(
@@ -247,94 +217,29 @@ static int run_remove(struct ctl *ctl, const struct ctl_arguments *args)
 
 /* --- rewrap --------------------------------------------------------------------------------- */
 
-/* The bytes of hexadecimal digits, n at most. Returns their number. */
-static size_t take_hex(const char *hex, unsigned char *out, size_t n)
+static int report_rewrap(const struct ctl *ctl, const struct token_kek *k, long long done, int code)
 {
-    size_t length = 0;
-    unsigned byte;
-    while (length < n && sscanf(hex + 2 * length, "%2x", &byte) == 1)
-        out[length++] = (unsigned char)byte;
-    return length;
-}
-
-/* Opens a row with the KEK that it is sealed under. */
-static int open_old(const struct kek_in_use *k, const struct seal_token_row *row, const char *hex,
-                    unsigned char *secret, size_t *size)
-{
-    unsigned char sealed[SEALED_TOKEN_MAX_BYTES];
-    const struct kek *kek = keyring_find(k->ring, (int32_t)row->kek_version);
-    const size_t n = take_hex(hex, sealed, sizeof sealed);
-    const bool opened = kek != NULL && sealer_use(k->sealer, kek->key) == 0 &&
-                        open_token_secret(k->sealer, row, sealed, n, secret, size) == 0;
-    sealer_rest(k->sealer);
-    return opened ? CTL_DONE
-                  : ctl_fail(CTL_FAILED,
-                             "token key \"%s\" of tenant number %u does not open with KEK %u",
-                             row->kid, row->tenant_id, row->kek_version);
-}
-
-static int rewrap_row(const struct kek_in_use *k, PGconn *db, const PGresult *rows, int i,
-                      unsigned char *secret)
-{
-    char hex[HEX_SIZE], version[NUMBER_SIZE];
-    size_t size = 0;
-    const struct seal_token_row row = {
-        .tenant_id = (uint32_t)strtoul(PQgetvalue(rows, i, 1), NULL, 10),
-        .kid = PQgetvalue(rows, i, 2),
-        .kek_version = (uint32_t)strtoul(PQgetvalue(rows, i, 3), NULL, 10),
-    };
-    const char *const parameters[] = {version, PQgetvalue(rows, i, 0), PQgetvalue(rows, i, 4), hex};
-    (void)snprintf(version, sizeof version, "%ld", k->version);
-    int code = open_old(k, &row, parameters[2], secret, &size);
-    if (code == CTL_DONE)
-        code = seal(k, row.tenant_id, row.kid, secret, size, hex);
-    secret_wipe(secret, TOKEN_SECRET_MAX_BYTES);
-    return code != CTL_DONE
-               ? code
-               : database_command(db,
-                                  "SELECT speke.token_key_rewrap_store($1, $2, decode($3, 'hex'), "
-                                  "decode($4, 'hex'))",
-                                  4, parameters);
-}
-
-static int rewrap_all(const struct ctl *ctl, const struct kek_in_use *k, PGconn *db)
-{
-    char version[NUMBER_SIZE], batch[NUMBER_SIZE];
-    const char *const parameters[] = {version, batch};
-    int code;
-    (void)snprintf(version, sizeof version, "%ld", k->version);
-    (void)snprintf(batch, sizeof batch, "%d", REWRAP_BATCH);
-    unsigned char *secret = secret_alloc(TOKEN_SECRET_MAX_BYTES);
-    if (secret == NULL)
-        return ctl_fail(CTL_FAILED, "no room in the secure heap");
-    int count = REWRAP_BATCH, total = 0;
-    for (code = CTL_DONE; code == CTL_DONE && count == REWRAP_BATCH; total += count) {
-        PGresult *rows = database_query(db, &code,
-                                        "SELECT token_key_id, tenant_id, kid, kek_version, "
-                                        "encode(sealed, 'hex') "
-                                        "FROM speke.token_key_rewrap_batch($1, $2)",
-                                        2, parameters);
-        count = rows != NULL ? PQntuples(rows) : 0;
-        for (int i = 0; code == CTL_DONE && i < count; i++)
-            code = rewrap_row(k, db, rows, i, secret);
-        PQclear(rows);
-    }
-    secret_free(secret, TOKEN_SECRET_MAX_BYTES);
-    if (code == CTL_DONE)
-        ctl_say(ctl, "%d token keys are sealed under KEK %ld now", total, k->version);
+    if (ctl->json && code == CTL_DONE)
+        return output_object(ctl, NULL, 0,
+                             json_pack("{s:I, s:I}", "kek_version", (json_int_t)k->version,
+                                       "rewrapped", (json_int_t)done));
+    ctl_say(ctl, "%lld token keys were sealed anew under KEK %ld.", done, k->version);
     return code;
 }
 
 static int run_rewrap(struct ctl *ctl, const struct ctl_arguments *args)
 {
-    struct kek_in_use k;
+    struct token_kek k;
+    long long done = 0;
     int code;
     PGconn *db = database_open(ctl, &code);
     if (db == NULL)
         return code;
     code = kek_begin(ctl, args, db, &k);
     if (code == CTL_DONE)
-        code = rewrap_all(ctl, &k, db);
+        code = token_rewrap(&k, db, &done);
+    if (done > 0 || code == CTL_DONE)
+        code = report_rewrap(ctl, &k, done, code);
     kek_end(&k);
     PQfinish(db);
     return code;
@@ -406,7 +311,7 @@ const struct ctl_command token_key_rewrap_command = {
     .name = "token-key rewrap",
     .words = "",
     .summary = "Seal secrets of older KEKs anew under the active one.",
-    .notes = "A KEK is retired only when \"spekectl kek rewrap\" and this have run.",
+    .notes = "\"spekectl kek rewrap\" does this, too.",
     .options = {OPTION_ROWS, KEK_FILE_ONLY},
     .run = run_rewrap,
 };

@@ -53,12 +53,15 @@ SELECT is((SELECT count(*) FROM speke.audit_event WHERE event = 'admin' AND deta
 -- Retiring a KEK ----------------------------------------------------------------------------------
 
 SELECT speke.kek_register(2, '\x10112233445566778899aabbccddeeff');
-SELECT throws_ok('SELECT speke.kek_retire(1)', 'SK009', NULL,
+SELECT throws_ok('SELECT speke.kek_retire(1)', 'SK009',
+                 '1 token keys are sealed under KEK version 1: rewrap them first',
                  'a KEK that a token key is sealed under is not retired');
-SELECT is((SELECT count(*) FROM speke.token_key_rewrap_batch(2, 10))::integer, 1, 'it is to be rewrapped');
+SELECT is((SELECT count(*) FROM speke.token_key_rewrap_batch(2, 0, 10))::integer, 1, 'it is to be rewrapped');
+SELECT is((SELECT count(*) FROM speke.token_key_rewrap_batch(2, token_key_id, 10))::integer, 0, 'once')
+  FROM speke.token_key_rewrap_batch(2, 0, 10);
 SELECT is(speke.token_key_rewrap_store(2, token_key_id, sealed, pg_temp.bytes(60)), true, 'is')
-  FROM speke.token_key_rewrap_batch(2, 10);
-SELECT is((SELECT count(*) FROM speke.token_key_rewrap_batch(2, 10))::integer, 0, 'and then no more');
+  FROM speke.token_key_rewrap_batch(2, 0, 10);
+SELECT is((SELECT count(*) FROM speke.token_key_rewrap_batch(2, 0, 10))::integer, 0, 'and then no more');
 SELECT lives_ok('SELECT speke.kek_retire(1)', 'now the KEK is');
 
 -- Deliveries --------------------------------------------------------------------------------------
