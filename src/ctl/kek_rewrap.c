@@ -338,8 +338,9 @@ const struct ctl_command kek_rewrap_command = {
     .name = "kek rewrap",
     .words = "",
     .summary = "Seal the keys of older KEKs anew under the active one, while the service runs.",
-    .notes = "Can be ended at any time and run again: it goes on where it was. Requests wait for\n"
-             "nothing meanwhile, and no key changes. The secrets of token keys are sealed anew, too.",
+    .notes =
+        "Can be ended at any time and run again: it goes on where it was. Requests wait for\n"
+        "nothing meanwhile, and no key changes. The secrets of token keys are sealed anew, too.",
     .options = CTL_OPTIONS(OPTION_ROWS),
     .run = run_rewrap,
 };

@@ -4,6 +4,7 @@
 fuzz_targets = \
 	tests/fuzz/fuzz-base64 \
 	tests/fuzz/fuzz-certificate \
+	tests/fuzz/fuzz-clearkey \
 	tests/fuzz/fuzz-csv \
 	tests/fuzz/fuzz-document \
 	tests/fuzz/fuzz-fcgi \
@@ -15,6 +16,7 @@ fuzz_targets = \
 	tests/fuzz/fuzz-show \
 	tests/fuzz/fuzz-template \
 	tests/fuzz/fuzz-tenant \
+	tests/fuzz/fuzz-token \
 	tests/fuzz/fuzz-uuid
 check_PROGRAMS += $(fuzz_targets)
 fuzz_common = tests/fuzz/fuzz.c tests/fuzz/fuzz.h
@@ -26,9 +28,10 @@ fuzz_main = tests/fuzz/replay.c
 FUZZ_LINK =
 TESTS += $(fuzz_targets)
 endif
-EXTRA_DIST += tests/fuzz/cpix.dict tests/fuzz/finds tests/fuzz/replay.c \
+EXTRA_DIST += tests/fuzz/clearkey.dict tests/fuzz/cpix.dict tests/fuzz/finds tests/fuzz/replay.c \
 	tests/fuzz/request.dict tests/fuzz/run tests/fuzz/seeds tests/fuzz/settings.dict \
-	tests/fuzz/targets tests/fuzz/template.dict tests/fuzz/tenant.dict
+	tests/fuzz/targets tests/fuzz/template.dict tests/fuzz/tenant.dict \
+	tests/fuzz/token.dict
 
 FUZZ_SECONDS = 600
 fuzz-programs: $(fuzz_targets)
@@ -119,3 +122,15 @@ tests_fuzz_fuzz_tenant_SOURCES = tests/fuzz/tenant.c $(fuzz_common) $(fuzz_main)
 tests_fuzz_fuzz_tenant_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/fuzz -DFUZZ_TARGET='"tenant"'
 tests_fuzz_fuzz_tenant_LDFLAGS = $(fuzz_flags)
 tests_fuzz_fuzz_tenant_LDADD = src/exchange/libexchange.a src/drm/libdrm.a $(fuzz_small_libs)
+
+fuzz_player_libs = src/player/libplayer.a $(fuzz_small_libs) $(CJOSE_LIBS) $(JANSSON_LIBS)
+
+tests_fuzz_fuzz_clearkey_SOURCES = tests/fuzz/clearkey.c $(fuzz_common) $(fuzz_main)
+tests_fuzz_fuzz_clearkey_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/fuzz -DFUZZ_TARGET='"clearkey"'
+tests_fuzz_fuzz_clearkey_LDFLAGS = $(fuzz_flags)
+tests_fuzz_fuzz_clearkey_LDADD = $(fuzz_player_libs)
+
+tests_fuzz_fuzz_token_SOURCES = tests/fuzz/token.c $(fuzz_common) $(fuzz_main)
+tests_fuzz_fuzz_token_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/fuzz -DFUZZ_TARGET='"token"'
+tests_fuzz_fuzz_token_LDFLAGS = $(fuzz_flags)
+tests_fuzz_fuzz_token_LDADD = $(fuzz_player_libs)

@@ -206,6 +206,103 @@ static void test_check_value(void **state)
     assert_memory_equal(check, EXPECTED, sizeof check);
 }
 
+/* --- secrets of tokens ------------------------------------------------------------------------ */
+
+static const unsigned char SECRET[TOKEN_SECRET_MAX_BYTES] = "a secret that signs tokens, of 64";
+
+static struct seal_token_row a_token_row(void)
+{
+    return (struct seal_token_row){.tenant_id = 0x01020304, .kek_version = 7, .kid = "shop-1"};
+}
+
+/* The format, written down a second time with nothing but OpenSSL. */
+static void test_token_format(void **state)
+{
+    static const unsigned char AAD[] = "speke-fcgi token key 1\0"
+                                       "\x01\x02\x03\x04"
+                                       "\x00\x00\x00\x07"
+                                       "\x06"
+                                       "shop-1";
+    enum { SIZE = TOKEN_SECRET_MIN_BYTES };
+    const struct seal_token_row row = a_token_row();
+    unsigned char sealed[SEALED_TOKEN_MAX_BYTES], expected[SEALED_TOKEN_MAX_BYTES];
+    int n;
+    EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+    assert_non_null(context);
+    assert_int_equal(EVP_EncryptInit_ex(context, EVP_aes_256_gcm(), NULL, KEK, NONCE), 1);
+    assert_int_equal(EVP_EncryptUpdate(context, NULL, &n, AAD, sizeof AAD - 1), 1);
+    memcpy(expected, NONCE, sizeof NONCE);
+    assert_int_equal(EVP_EncryptUpdate(context, expected + 12, &n, SECRET, SIZE), 1);
+    assert_int_equal(EVP_EncryptFinal_ex(context, expected + 12 + SIZE, &n), 1);
+    assert_int_equal(EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_GCM_GET_TAG, 16, expected + 12 + SIZE),
+                     1);
+    EVP_CIPHER_CTX_free(context);
+    assert_int_equal(seal_token_secret(*state, &row, NONCE, SECRET, SIZE, sealed), 0);
+    assert_memory_equal(sealed, expected, 12 + SIZE + 16);
+}
+
+static void test_token_opens_again(void **state)
+{
+    const struct seal_token_row row = a_token_row();
+    unsigned char sealed[SEALED_TOKEN_MAX_BYTES], secret[TOKEN_SECRET_MAX_BYTES];
+    size_t size;
+    for (size_t n = TOKEN_SECRET_MIN_BYTES; n <= TOKEN_SECRET_MAX_BYTES; n++) {
+        assert_int_equal(seal_token_secret(*state, &row, NONCE, SECRET, n, sealed), 0);
+        assert_int_equal(open_token_secret(*state, &row, sealed, 12 + n + 16, secret, &size), 0);
+        assert_int_equal(size, n);
+        assert_memory_equal(secret, SECRET, n);
+    }
+    for (size_t n = 0; n <= TOKEN_SECRET_MAX_BYTES + 1; n++) {
+        if (n == TOKEN_SECRET_MIN_BYTES)
+            n = TOKEN_SECRET_MAX_BYTES + 1;
+        assert_int_equal(seal_token_secret(*state, &row, NONCE, SECRET, n, sealed), -1);
+        assert_int_equal(open_token_secret(*state, &row, sealed, 12 + n + 16, secret, &size), -1);
+    }
+    assert_int_equal(open_token_secret(*state, &row, sealed, 0, secret, &size), -1);
+}
+
+static void expect_token_closed(struct sealer *s, const struct seal_token_row *row,
+                                const unsigned char *sealed, const char *what)
+{
+    static const unsigned char NOTHING[TOKEN_SECRET_MIN_BYTES];
+    unsigned char secret[TOKEN_SECRET_MAX_BYTES];
+    size_t size;
+    memset(secret, 0x55, sizeof secret);
+    if (open_token_secret(s, row, sealed, 12 + TOKEN_SECRET_MIN_BYTES + 16, secret, &size) == 0)
+        fail_msg("opened with another %s", what);
+    if (memcmp(secret, NOTHING, sizeof NOTHING) != 0)
+        fail_msg("bytes left behind after another %s", what);
+}
+
+static void test_token_bound_to_its_row(void **state)
+{
+    static const char *const KIDS[] = {"", "shop-2", "shop-", "shop-11", "SHOP-1"};
+    struct seal_token_row row = a_token_row();
+    unsigned char sealed[SEALED_TOKEN_MAX_BYTES];
+    assert_int_equal(seal_token_secret(*state, &row, NONCE, SECRET, TOKEN_SECRET_MIN_BYTES, sealed),
+                     0);
+    row.tenant_id++;
+    expect_token_closed(*state, &row, sealed, "tenant");
+    row = a_token_row();
+    row.kek_version++;
+    expect_token_closed(*state, &row, sealed, "KEK version");
+    for (size_t i = 0; i < sizeof KIDS / sizeof KIDS[0]; i++) {
+        row.kek_version = 7;
+        row.kid = KIDS[i];
+        expect_token_closed(*state, &row, sealed, "name");
+    }
+    row = a_token_row();
+    for (size_t i = 0; i < 12 + TOKEN_SECRET_MIN_BYTES + 16; i++) {
+        sealed[i] ^= 0x80;
+        expect_token_closed(*state, &row, sealed, "byte");
+        sealed[i] ^= 0x80;
+    }
+    assert_int_equal(sealer_use(*state, SECRET), 0);
+    expect_token_closed(*state, &row, sealed, "KEK");
+    sealer_rest(*state);
+    expect_token_closed(*state, &row, sealed, "KEK: none");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +315,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_nothing_after_rest, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lengths, set_up, tear_down),
         cmocka_unit_test(test_check_value),
+        cmocka_unit_test_setup_teardown(test_token_format, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_token_opens_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_token_bound_to_its_row, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
