@@ -35,8 +35,13 @@ static bool set_number(struct client *c, CURLoption option, long value)
 
 static bool set_up(struct client *c, const struct client_target *t)
 {
-    return add_header(c, "Content-Type: application/xml") &&
-           add_header(c, "X-Speke-Version: 2.0") && add_header(c, "Expect:") &&
+    for (const struct curl_slist *line = t->headers; line != NULL; line = line->next) {
+        if (!add_header(c, line->data))
+            return false;
+    }
+    return (t->headers != NULL || (add_header(c, "Content-Type: application/xml") &&
+                                   add_header(c, "X-Speke-Version: 2.0"))) &&
+           add_header(c, "Expect:") &&
            curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, c->headers) == CURLE_OK &&
            curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, keep) == CURLE_OK &&
            curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, &c->answer) == CURLE_OK &&
@@ -63,14 +68,14 @@ void client_close(struct client *c)
     buf_free(&c->answer);
 }
 
-int client_post(struct client *c, const struct buf *document, uint32_t *microseconds)
+int client_send(struct client *c, const struct buf *body, uint32_t *microseconds)
 {
     buf_clear(&c->answer);
     c->status = 0;
     c->error[0] = '\0';
-    if (curl_easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)document->len) !=
-            CURLE_OK ||
-        curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, document->data) != CURLE_OK)
+    if (body != NULL && (curl_easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE_LARGE,
+                                          (curl_off_t)body->len) != CURLE_OK ||
+                         curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, body->data) != CURLE_OK))
         return -1;
     const CURLcode code = curl_easy_perform(c->curl);
     curl_off_t taken = 0;

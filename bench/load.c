@@ -11,11 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "client.h"
 #include "content.h"
 #include "document.h"
+#include "times.h"
 
 enum {
     CONNECTIONS_MAX = 256,
@@ -206,7 +206,7 @@ static const char *fault(const struct load *l, const struct client *c, bool same
 static int post(struct load *l, struct client *c, const struct buf *document, bool same_content,
                 uint32_t *microseconds)
 {
-    if (client_post(c, document, microseconds) != 0) {
+    if (client_send(c, document, microseconds) != 0) {
         fprintf(stderr, "load: %s\n", c->error);
         return -1;
     }
@@ -234,18 +234,11 @@ static int first_answer(struct load *l)
     return result;
 }
 
-static int64_t now(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail for this clock */
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
 static int send_all(struct load *l, struct client *c)
 {
     const struct options *o = &l->options;
-    const int64_t deadline = now() + (int64_t)o->seconds * 1000000;
-    while (!atomic_load(&l->failed) && now() < deadline) {
+    const int64_t deadline = times_now() + (int64_t)o->seconds * 1000000;
+    while (!atomic_load(&l->failed) && times_now() < deadline) {
         const long i = atomic_fetch_add(&l->next, 1);
         if (i >= o->requests)
             break;
@@ -287,18 +280,12 @@ static int64_t run_connections(struct load *l)
         }
     }
     (void)pthread_barrier_wait(&l->start);
-    const int64_t start = now();
+    const int64_t start = times_now();
     for (unsigned i = 0; i < count; i++)
         (void)pthread_join(threads[i], NULL); /* joinable and joined once */
-    const int64_t taken = now() - start;
+    const int64_t taken = times_now() - start;
     (void)pthread_barrier_destroy(&l->start); /* nobody waits any more */
     return atomic_load(&l->failed) ? -1 : taken;
-}
-
-static int ascending(const void *a, const void *b)
-{
-    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
 }
 
 static void report(struct load *l, int64_t taken)
@@ -306,7 +293,7 @@ static void report(struct load *l, int64_t taken)
     /* Numbers are handed out up to the deadline, and each was then sent. */
     const long asked = atomic_load(&l->next);
     const size_t n = (size_t)(asked < l->options.requests ? asked : l->options.requests);
-    qsort(l->microseconds, n, sizeof *l->microseconds, ascending);
+    times_sort(l->microseconds, n);
     const double seconds = (double)taken / 1e6;
     printf("{\"path\": \"%s\", \"keys\": %ld, \"connections\": %ld, \"requests\": %zu, "
            "\"seconds\": %.3f, \"requests_per_second\": %.1f, \"p50_us\": %u, \"p90_us\": %u, "

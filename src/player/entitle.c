@@ -84,7 +84,7 @@ static const struct keystore_token_key *find_key(const struct keystore_audience 
 }
 
 /* With the secret in the clear for no longer than it takes. */
-static int verify_with_secret(struct keystore *ks, const struct keystore_audience *audience,
+static int verify_with_secret(struct player *p, const struct keystore_audience *audience,
                               const struct keystore_token_key *kept, struct token *token,
                               enum token_fault *fault, struct failure *f)
 {
@@ -92,16 +92,16 @@ static int verify_with_secret(struct keystore *ks, const struct keystore_audienc
     unsigned char *secret = secret_alloc(TOKEN_SECRET_MAX_BYTES);
     if (secret == NULL)
         return fail_internal(f, "no memory for a secret: raise the setting secure_heap");
-    const int result = keystore_token_secret(ks, audience, kept, secret, &key.size, f);
+    const int result = keystore_token_secret(p->keystore, audience, kept, secret, &key.size, f);
     key.bytes = secret;
     if (result == 0)
-        *fault = token_verify(token, &key);
+        *fault = token_verify(token, &key, NULL);
     secret_free(secret, TOKEN_SECRET_MAX_BYTES);
     return result;
 }
 
-static int verify(struct keystore *ks, const struct keystore_audience *audience,
-                  struct token *token, enum token_fault *fault, struct failure *f)
+static int verify(struct player *p, const struct keystore_audience *audience, struct token *token,
+                  enum token_fault *fault, struct failure *f)
 {
     const struct keystore_token_key *kept = find_key(audience, token->kid);
     if (kept == NULL) {
@@ -109,13 +109,13 @@ static int verify(struct keystore *ks, const struct keystore_audience *audience,
         return 0;
     }
     if (kept->algorithm == KEYSTORE_HS256)
-        return verify_with_secret(ks, audience, kept, token, fault, f);
+        return verify_with_secret(p, audience, kept, token, fault, f);
     const struct token_key key = {TOKEN_ES256, kept->point, KEYSTORE_POINT_BYTES};
-    *fault = token_verify(token, &key);
+    *fault = token_verify(token, &key, &p->points);
     return 0;
 }
 
-static int judge_token(struct keystore *ks, const struct keystore_audience *audience,
+static int judge_token(struct player *p, const struct keystore_audience *audience,
                        const struct tenant_config *config, const struct player_request *q,
                        const char *text, size_t size, struct token *token, struct refused *refused,
                        struct failure *f)
@@ -127,7 +127,7 @@ static int judge_token(struct keystore *ks, const struct keystore_audience *audi
         .device = q->device,
     };
     enum token_fault fault = token_read(token, text, size);
-    if (fault == TOKEN_GOOD && verify(ks, audience, token, &fault, f) != 0)
+    if (fault == TOKEN_GOOD && verify(p, audience, token, &fault, f) != 0)
         return -1;
     if (fault == TOKEN_GOOD)
         fault = token_judge(token, &where);
@@ -135,7 +135,7 @@ static int judge_token(struct keystore *ks, const struct keystore_audience *audi
     return 0;
 }
 
-int entitle(struct keystore *ks, const struct keystore_audience *audience,
+int entitle(struct player *p, const struct keystore_audience *audience,
             const struct tenant_config *config, const struct player_request *q,
             struct entitlement *e, struct refused *refused, struct failure *f)
 {
@@ -157,7 +157,7 @@ int entitle(struct keystore *ks, const struct keystore_audience *audience,
         *refused = (struct refused){401, "tenant_unknown", INVALID_TOKEN};
         return 0;
     }
-    if (judge_token(ks, audience, config, q, text, size, &e->token, refused, f) != 0)
+    if (judge_token(p, audience, config, q, text, size, &e->token, refused, f) != 0)
         return -1;
     if (refused->status != 0)
         return 0;

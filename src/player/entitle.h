@@ -8,8 +8,8 @@
 #include "player/token.h"
 
 struct failure;
-struct keystore;
 struct keystore_audience;
+struct player;
 struct player_request;
 struct tenant_config;
 
@@ -34,7 +34,7 @@ const char *entitle_find_token(const struct player_request *q, size_t *size);
 
 /* Judges. Returns 0 with refused->status 0 or the refusal, or -1 when the key store is away. The
  * token has to be ended either way. */
-int entitle(struct keystore *ks, const struct keystore_audience *audience,
+int entitle(struct player *p, const struct keystore_audience *audience,
             const struct tenant_config *config, const struct player_request *q,
             struct entitlement *e, struct refused *refused, struct failure *f);
 

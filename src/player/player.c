@@ -27,6 +27,7 @@ void player_free(struct player *p)
     if (p->keystore != NULL)
         refusals_flush(&p->refusals, p->keystore);
     tenant_cache_free(&p->tenants);
+    token_points_free(&p->points);
 }
 
 /* What one request gathers on its way. */
@@ -154,7 +155,7 @@ static int try_once(struct visit *v, struct failure *f)
     struct refused refused;
     if (meet(v, f) != 0)
         return -1;
-    if (entitle(v->p->keystore, v->audience, v->config, v->q, &v->entitlement, &refused, f) != 0)
+    if (entitle(v->p, v->audience, v->config, v->q, &v->entitlement, &refused, f) != 0)
         return -1;
     if (refused.status != 0) {
         v->again = refused.status == 401 && keystore_audience_outdated(v->p->keystore);

@@ -12,6 +12,7 @@
 #include "player/cors.h"
 #include "player/rate.h"
 #include "player/refusals.h"
+#include "player/token.h"
 
 struct buf;
 struct failure;
@@ -23,6 +24,7 @@ struct player {
     const struct settings *settings;
     struct keystore *keystore;
     struct tenant_cache tenants;
+    struct token_points points;
     struct refusals refusals;
     struct rate rate;
 };

@@ -10,7 +10,7 @@
 #include "base/base64.h"
 #include "base/secret.h"
 
-enum { POINT_BYTES = 65, COORDINATE_BYTES = 32, KID_MAX = 128, SIGNATURE_MAX = 64 };
+enum { COORDINATE_BYTES = 32, KID_MAX = 128, SIGNATURE_MAX = 64 };
 
 /* --- memory --------------------------------------------------------------------------------- */
 
@@ -115,10 +115,10 @@ static const char *algorithm_name(enum token_algorithm algorithm)
 static cjose_jwk_t *make_jwk(const struct token_key *key, bool with_private)
 {
     cjose_err error;
-    unsigned char copy[POINT_BYTES + COORDINATE_BYTES]; /* cjose wants it writable */
+    unsigned char copy[TOKEN_POINT_BYTES + COORDINATE_BYTES]; /* cjose wants it writable */
     if (key->algorithm == TOKEN_HS256)
         return cjose_jwk_create_oct_spec(key->bytes, key->size, &error);
-    if (key->size != (with_private ? sizeof copy : POINT_BYTES) || key->bytes[0] != 4)
+    if (key->size != (with_private ? sizeof copy : TOKEN_POINT_BYTES) || key->bytes[0] != 4)
         return NULL;
     memcpy(copy, key->bytes, key->size);
     const cjose_jwk_ec_keyspec spec = {
@@ -127,7 +127,7 @@ static cjose_jwk_t *make_jwk(const struct token_key *key, bool with_private)
         .xlen = COORDINATE_BYTES,
         .y = copy + 1 + COORDINATE_BYTES,
         .ylen = COORDINATE_BYTES,
-        .d = with_private ? copy + POINT_BYTES : NULL,
+        .d = with_private ? copy + TOKEN_POINT_BYTES : NULL,
         .dlen = with_private ? COORDINATE_BYTES : 0,
     };
     cjose_jwk_t *jwk = cjose_jwk_create_EC_spec(&spec, &error);
@@ -135,13 +135,48 @@ static cjose_jwk_t *make_jwk(const struct token_key *key, bool with_private)
     return jwk;
 }
 
-static bool is_signed_with(cjose_jws_t *jws, const struct token_key *key)
+static void release(cjose_jwk_t *jwk)
 {
-    cjose_err error;
-    cjose_jwk_t *jwk = make_jwk(key, false);
-    const bool good = jwk != NULL && cjose_jws_verify(jws, jwk, &error);
     if (jwk != NULL)
         (void)cjose_jwk_release(jwk); /* tells whether it was the last reference */
+}
+
+void token_points_free(struct token_points *p)
+{
+    for (size_t i = 0; i < TOKEN_POINTS_MAX; i++)
+        release(p->items[i].jwk);
+    *p = (struct token_points){.next = 0};
+}
+
+/* The key of a point, remembered from now on; NULL when it is no point of the curve. */
+static const cjose_jwk_t *find_point(struct token_points *p, const struct token_key *key)
+{
+    for (size_t i = 0; i < TOKEN_POINTS_MAX && p->items[i].jwk != NULL; i++) {
+        if (memcmp(p->items[i].bytes, key->bytes, TOKEN_POINT_BYTES) == 0)
+            return p->items[i].jwk;
+    }
+    cjose_jwk_t *jwk = make_jwk(key, false);
+    if (jwk == NULL)
+        return NULL;
+    struct token_point *place = &p->items[p->next];
+    p->next = (p->next + 1) % TOKEN_POINTS_MAX;
+    release(place->jwk);
+    memcpy(place->bytes, key->bytes, TOKEN_POINT_BYTES);
+    place->jwk = jwk;
+    return jwk;
+}
+
+static bool is_signed_with(cjose_jws_t *jws, const struct token_key *key,
+                           struct token_points *points)
+{
+    cjose_err error;
+    if (points != NULL && key->algorithm == TOKEN_ES256) {
+        const cjose_jwk_t *known = key->size == TOKEN_POINT_BYTES ? find_point(points, key) : NULL;
+        return known != NULL && cjose_jws_verify(jws, known, &error);
+    }
+    cjose_jwk_t *jwk = make_jwk(key, false);
+    const bool good = jwk != NULL && cjose_jws_verify(jws, jwk, &error);
+    release(jwk);
     return good;
 }
 
@@ -161,7 +196,8 @@ static json_t *verified_claims(const cjose_jws_t *jws)
     return NULL;
 }
 
-enum token_fault token_verify(struct token *t, const struct token_key *key)
+enum token_fault token_verify(struct token *t, const struct token_key *key,
+                              struct token_points *points)
 {
     cjose_err error;
     const char *says = json_string_value(json_object_get(t->header, "alg"));
@@ -171,7 +207,7 @@ enum token_fault token_verify(struct token *t, const struct token_key *key)
     if (jws == NULL)
         return TOKEN_MALFORMED;
     enum token_fault fault = TOKEN_WRONG_SIGNATURE;
-    if (is_signed_with(jws, key)) {
+    if (is_signed_with(jws, key, points)) {
         t->claims = verified_claims(jws);
         fault = t->claims != NULL ? TOKEN_GOOD : TOKEN_MALFORMED;
     }
@@ -345,7 +381,6 @@ char *token_sign(const struct token_key *key, const char *kid, const char *claim
         copy = strdup(text);
     if (jws != NULL)
         cjose_jws_release(jws);
-    if (jwk != NULL)
-        (void)cjose_jwk_release(jwk); /* tells whether it was the last reference */
+    release(jwk);
     return copy;
 }

@@ -18,7 +18,9 @@ enum {
     TOKEN_DEPTH_MAX = 4, /* of the JSON in it */
     TOKEN_CONTENTS_MAX = 64,
     TOKEN_KIDS_MAX = 128,
-    TOKEN_TEXT_MAX = 256 /* bytes of a claim that goes into the audit */
+    TOKEN_TEXT_MAX = 256, /* bytes of a claim that goes into the audit */
+    TOKEN_POINT_BYTES = 65,
+    TOKEN_POINTS_MAX = 64
 };
 
 /* What is wrong with a token. Those from TOKEN_EXPIRED on are told of a token whose signature is
@@ -45,6 +47,18 @@ struct token_key {
     size_t size;
 };
 
+/* Public keys of ES256 as libcjose has them, so that a curve is not set up for each token. The
+ * bytes of a point name it, so that what is remembered is never out of date; a new one takes the
+ * place of the oldest. Begins as zeros. */
+struct token_points {
+    struct token_point {
+        unsigned char bytes[TOKEN_POINT_BYTES];
+        void *jwk; /* NULL: no point yet */
+    } items[TOKEN_POINTS_MAX];
+    size_t next; /* place of the next one */
+};
+void token_points_free(struct token_points *p);
+
 struct token {
     const char *text; /* the caller's */
     size_t size;
@@ -65,8 +79,10 @@ void token_setup(void);
 /* Takes a token apart, without believing it: sets kid. Whatever it returns, the token is ended with
  * token_end(). */
 enum token_fault token_read(struct token *t, const char *text, size_t size);
-/* Verifies the signature with the key that is registered under kid, and sets the claims. */
-enum token_fault token_verify(struct token *t, const struct token_key *key);
+/* Verifies the signature with the key that is registered under kid, and sets the claims. points:
+ * what is remembered of public keys, NULL for nothing. */
+enum token_fault token_verify(struct token *t, const struct token_key *key,
+                              struct token_points *points);
 
 /* What the claims are held against. */
 struct token_circumstances {

@@ -86,6 +86,7 @@ static void check_good(const struct token *t)
 static void try_token(const char *text, size_t size)
 {
     static const struct token_circumstances WHERE = {NOW, LEEWAY, "192.0.2.1", "tv"};
+    static struct token_points points;
     static const struct token_key KEYS[] = {{TOKEN_HS256, SECRET, SECRET_BYTES},
                                             {TOKEN_ES256, POINT, sizeof POINT}};
     for (int i = 0; i < 2; i++) {
@@ -94,7 +95,7 @@ static void try_token(const char *text, size_t size)
         MUST(fault == TOKEN_GOOD || fault == TOKEN_MALFORMED || fault == TOKEN_UNKNOWN_KEY);
         if (fault == TOKEN_GOOD) {
             MUST(t.kid != NULL);
-            fault = token_verify(&t, &KEYS[i]);
+            fault = token_verify(&t, &KEYS[i], i == 0 ? NULL : &points);
             MUST(fault <= TOKEN_WRONG_SIGNATURE);
         }
         if (fault == TOKEN_GOOD) {

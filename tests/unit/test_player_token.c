@@ -7,6 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
+#include <openssl/ec.h>
+#include <openssl/evp.h>
+
 #include "base/base64.h"
 #include "player/token.h"
 
@@ -18,6 +23,25 @@ static const unsigned char SECRET[32] = {1, 2, 3};
 static const struct token_key KEY = {TOKEN_HS256, SECRET, sizeof SECRET};
 enum { NOW = 1800000000 };
 
+enum { PAIR_BYTES = TOKEN_POINT_BYTES + 32 };
+
+/* A point and behind it the private key. */
+static void make_pair(unsigned char out[static PAIR_BYTES])
+{
+    size_t n = 0;
+    BIGNUM *scalar = NULL;
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    assert_non_null(key);
+    assert_int_equal(
+        EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, out, TOKEN_POINT_BYTES, &n),
+        1);
+    assert_int_equal(n, TOKEN_POINT_BYTES);
+    assert_int_equal(EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_PRIV_KEY, &scalar), 1);
+    assert_int_equal(BN_bn2binpad(scalar, out + TOKEN_POINT_BYTES, 32), 32);
+    BN_clear_free(scalar);
+    EVP_PKEY_free(key);
+}
+
 /* What reading, verifying and judging say of claims that are signed with the right key. */
 static enum token_fault judge(const char *claims, const char *address, const char *device)
 {
@@ -27,7 +51,7 @@ static enum token_fault judge(const char *claims, const char *address, const cha
     assert_non_null(text);
     enum token_fault fault = token_read(&t, text, strlen(text));
     if (fault == TOKEN_GOOD)
-        fault = token_verify(&t, &KEY);
+        fault = token_verify(&t, &KEY, NULL);
     if (fault == TOKEN_GOOD)
         fault = token_judge(&t, &where);
     token_end(&t);
@@ -54,15 +78,54 @@ static void the_published_es256_example_verifies(void **state)
     assert_int_equal(base64url_decode(Y, strlen(Y), point + 33, 32, &n), 0);
     const struct token_key key = {TOKEN_ES256, point, sizeof point};
     assert_int_equal(token_read(&t, TOKEN, strlen(TOKEN)), TOKEN_UNKNOWN_KEY);
-    assert_int_equal(token_verify(&t, &key), TOKEN_GOOD);
+    assert_int_equal(token_verify(&t, &key, NULL), TOKEN_GOOD);
     token_end(&t);
     assert_int_equal(token_read(&t, TOKEN, strlen(TOKEN)), TOKEN_UNKNOWN_KEY);
-    assert_int_equal(token_verify(&t, &KEY), TOKEN_WRONG_ALGORITHM);
+    assert_int_equal(token_verify(&t, &KEY, NULL), TOKEN_WRONG_ALGORITHM);
     token_end(&t);
     point[64] ^= 1; /* no point of the curve any more */
     assert_int_equal(token_read(&t, TOKEN, strlen(TOKEN)), TOKEN_UNKNOWN_KEY);
-    assert_int_equal(token_verify(&t, &key), TOKEN_WRONG_SIGNATURE);
+    assert_int_equal(token_verify(&t, &key, NULL), TOKEN_WRONG_SIGNATURE);
     token_end(&t);
+}
+
+/* What is remembered of a key counts for that key alone, also when another took its place. */
+static void remembered_points_are_told_apart(void **state)
+{
+    (void)state;
+    static unsigned char keys[TOKEN_POINTS_MAX + 2][PAIR_BYTES];
+    static struct token_points points;
+    char *tokens[TOKEN_POINTS_MAX + 2];
+    for (size_t i = 0; i < COUNT(keys); i++) {
+        make_pair(keys[i]);
+        const struct token_key private = {TOKEN_ES256, keys[i], TOKEN_POINT_BYTES + 32};
+        tokens[i] = token_sign(&private, "k", "{}");
+        assert_non_null(tokens[i]);
+    }
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; i < COUNT(keys); i++) {
+            const struct token_key public = {TOKEN_ES256, keys[i], TOKEN_POINT_BYTES};
+            struct token t;
+            assert_int_equal(token_read(&t, tokens[i], strlen(tokens[i])), TOKEN_GOOD);
+            assert_int_equal(token_verify(&t, &public, &points), TOKEN_GOOD);
+            token_end(&t);
+            const size_t other = (i + 1) % COUNT(keys);
+            assert_int_equal(token_read(&t, tokens[other], strlen(tokens[other])), TOKEN_GOOD);
+            assert_int_equal(token_verify(&t, &public, &points), TOKEN_WRONG_SIGNATURE);
+            token_end(&t);
+        }
+    }
+    static const unsigned char NONE[TOKEN_POINT_BYTES] = {4, 1};
+    const struct token_key none = {TOKEN_ES256, NONE, sizeof NONE};
+    const struct token_key cut = {TOKEN_ES256, keys[0], TOKEN_POINT_BYTES - 1};
+    struct token t;
+    assert_int_equal(token_read(&t, tokens[0], strlen(tokens[0])), TOKEN_GOOD);
+    assert_int_equal(token_verify(&t, &none, &points), TOKEN_WRONG_SIGNATURE);
+    assert_int_equal(token_verify(&t, &cut, &points), TOKEN_WRONG_SIGNATURE);
+    token_end(&t);
+    token_points_free(&points);
+    for (size_t i = 0; i < COUNT(tokens); i++)
+        free(tokens[i]);
 }
 
 static void claims_are_judged(void **state)
@@ -135,7 +198,7 @@ static void a_changed_token_does_not_verify(void **state)
         text[i] ^= 1;
         enum token_fault fault = token_read(&t, text, n);
         if (fault == TOKEN_GOOD)
-            fault = token_verify(&t, &KEY);
+            fault = token_verify(&t, &KEY, NULL);
         assert_int_not_equal(fault, TOKEN_GOOD);
         token_end(&t);
         text[i] ^= 1;
@@ -147,6 +210,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_published_es256_example_verifies),
+        cmocka_unit_test(remembered_points_are_told_apart),
         cmocka_unit_test(claims_are_judged),
         cmocka_unit_test(what_is_no_token_is_refused),
         cmocka_unit_test(a_changed_token_does_not_verify),
