@@ -155,8 +155,10 @@ CREATE FUNCTION speke.player_acquire(
     p_remote_addr text, p_detail text)
 RETURNS TABLE (kid uuid, sealed bytea, kek_version integer, scheme text, content_id text)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, speke, pg_temp
--- Planned once and right when the tables have grown, as in acquire().
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+-- Planned once and right when the tables have grown, as in acquire(). A look into the one row of
+-- config_generation is a sequential scan all the same, at a cost that is made up to deter: PostgreSQL
+-- would compile the plan each time, for a hundred times as long as it runs.
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN

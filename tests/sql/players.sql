@@ -50,6 +50,11 @@ SELECT throws_ok('SELECT speke.token_key_remove(''studio'', ''a'')', 'SK002', NU
 SELECT is((SELECT count(*) FROM speke.audit_event WHERE event = 'admin' AND detail ~ '^token_key_')::integer,
           5, 'each change is in the audit');
 
+-- The cost of a sequential scan that cannot be left out would have each call compiled.
+SELECT ok('jit=off' = ANY (proconfig), 'player_acquire is not compiled each time')
+  FROM pg_proc WHERE oid = 'speke.player_acquire'::regproc;
+
+
 -- Retiring a KEK ----------------------------------------------------------------------------------
 
 SELECT speke.kek_register(2, '\x10112233445566778899aabbccddeeff');
