@@ -41,7 +41,8 @@ def test_first_run(quickstart):
     assert out.count("==>") >= 5, f"progress is not shown:\n{out}"
     e = quickstart.environment()
     assert set(e) == {
-        "SPEKE_URL", "SPEKE_USER", "SPEKE_PASSWORD", "SPEKE_CA", "SPEKE_DB"
+        "SPEKE_URL", "SPEKE_USER", "SPEKE_PASSWORD", "SPEKE_CA", "SPEKE_DB", "SPEKE_PLAYER_URL",
+        "SPEKE_TOKEN_KEY",
     }, f"env has {sorted(e)}"  # fmt: skip
     assert e["SPEKE_URL"].startswith(f"https://localhost:{quickstart.port}/speke"), e["SPEKE_URL"]
     assert e["SPEKE_URL"].endswith("copyProtection") and e["SPEKE_URL"] in out, "URL not shown"

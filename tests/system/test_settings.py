@@ -19,6 +19,7 @@ from harness import documents as d
 from harness.answers import check_v2
 from harness.delivery import ask, open_answer, recipient
 from harness.http import at_once
+from harness.process import wait_until
 from harness.signalling import parse_hls_tag, parse_playready_object, parse_pssh
 from harness.site import TOP
 
@@ -752,7 +753,8 @@ def test_a_setting_that_got_in_another_way_stops_the_tenant(tuned):
     try:
         answer = tuned.client.post(d.simple_v2())
         assert (answer.status, answer.text) == (500, "Internal error")
-        assert "no_such_setting" in tuned.site.log_text()
+        # The line is written behind the answer.
+        wait_until(lambda: "no_such_setting" in tuned.site.log_text(), 10, "the log's line")
     finally:
         tuned.site.query("SELECT speke.setting_unset('tuned', NULL, 'no_such_setting')")
         tuned.site.query("COMMIT")
