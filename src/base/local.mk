@@ -6,6 +6,7 @@ src_base_libbase_a_SOURCES = \
 	src/base/base64.c src/base/base64.h \
 	src/base/buf.c src/base/buf.h \
 	src/base/failure.c src/base/failure.h \
+	src/base/hex.c src/base/hex.h \
 	src/base/log.c src/base/log.h \
 	src/base/printable.c src/base/printable.h \
 	src/base/scheme.c src/base/scheme.h \

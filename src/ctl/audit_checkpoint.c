@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "base/base64.h"
+#include "base/hex.h"
 #include "ctl/ctl.h"
 #include "ctl/file.h"
 
@@ -45,7 +46,7 @@ static EVP_PKEY *read_key(const char *path, bool private, int *code)
 static void put_text(const struct audit_checkpoint *p, struct buf *out)
 {
     char hash[2 * AUDIT_HASH + 1], sealed[AUDIT_TIME_SIZE], written[AUDIT_TIME_SIZE];
-    audit_hex(p->hash, AUDIT_HASH, hash);
+    hex_encode(p->hash, AUDIT_HASH, hash);
     audit_time(p->sealed_at, sealed);
     audit_time(p->written_at, written);
     buf_printf(out,

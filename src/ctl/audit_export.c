@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/hex.h"
 #include "ctl/audit_file.h"
 #include "ctl/commands.h"
 #include "ctl/database.h"
@@ -220,8 +221,8 @@ static int put_on_record(struct archive *a)
                                       file};
     int code;
     (void)snprintf(rows, sizeof rows, "%lld", a->month.rows);
-    audit_hex(a->month.sha256, AUDIT_HASH, sha256);
-    audit_hex(a->file_sha256, AUDIT_HASH, file);
+    hex_encode(a->month.sha256, AUDIT_HASH, sha256);
+    hex_encode(a->file_sha256, AUDIT_HASH, file);
     PGresult *result = database_query(
         a->db, &code,
         "SELECT speke.audit_archive_record($1::date, $2, decode($3, 'hex'), $4, decode($5, 'hex'))",
@@ -243,8 +244,8 @@ static int drop_month(struct archive *a)
 static int tell(const struct ctl *ctl, const struct archive *a, bool dropped)
 {
     char sha256[2 * AUDIT_HASH + 1], file[2 * AUDIT_HASH + 1];
-    audit_hex(a->month.sha256, AUDIT_HASH, sha256);
-    audit_hex(a->file_sha256, AUDIT_HASH, file);
+    hex_encode(a->month.sha256, AUDIT_HASH, sha256);
+    hex_encode(a->file_sha256, AUDIT_HASH, file);
     if (ctl->json)
         return output_json_line(json_pack("{s:i, s:s, s:I, s:s, s:s, s:b}", "archive_no", a->number,
                                           "file", a->path, "rows", (json_int_t)a->month.rows,

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/base64.h"
+#include "base/hex.h"
 #include "base/uuid.h"
 
 /* As in audit_record.c; and the types of which arrays are. */
@@ -54,7 +55,7 @@ static json_t *hex_json(const unsigned char *bytes, size_t n)
     char *text = malloc(2 * n + 1);
     if (text == NULL)
         return NULL;
-    audit_hex(bytes, n, text);
+    hex_encode(bytes, n, text);
     json_t *value = json_string(text);
     free(text);
     return value;
@@ -344,9 +345,9 @@ json_t *audit_seal_json(const struct audit_seal *seal)
     audit_time(seal->sealed_at, sealed_at);
     audit_time(seal->first_at, first_at);
     audit_time(seal->last_at, last_at);
-    audit_hex(seal->root, AUDIT_HASH, root);
-    audit_hex(seal->previous, AUDIT_HASH, previous);
-    audit_hex(seal->hash, AUDIT_HASH, hash);
+    hex_encode(seal->root, AUDIT_HASH, root);
+    hex_encode(seal->previous, AUDIT_HASH, previous);
+    hex_encode(seal->hash, AUDIT_HASH, hash);
     json_t *object = json_pack(
         "{s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:s, s:s, s:i, s:s, s:s, s:s}", "type", "seal",
         "seal_no", (json_int_t)seal->seal_no, "sealed_at", sealed_at, "cluster",

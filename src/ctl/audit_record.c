@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/hex.h"
+
 /* Types by the numbers that PostgreSQL never changes (pg_type.dat). */
 enum {
     TYPE_BYTEA = 17,
@@ -179,34 +181,11 @@ int64_t audit_int8(const struct audit_field *field)
     return (int64_t)value;
 }
 
-void audit_hex(const unsigned char *bytes, size_t n, char *out)
-{
-    static const char DIGITS[] = "0123456789abcdef";
-    for (size_t i = 0; i < n; i++) {
-        *out++ = DIGITS[bytes[i] >> 4];
-        *out++ = DIGITS[bytes[i] & 15];
-    }
-    *out = '\0';
-}
-
-static int digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 int audit_unhex(const char *text, unsigned char *out, size_t n)
 {
-    if (text == NULL || strlen(text) != 2 * n)
+    if (text == NULL || strlen(text) != 2 * n || strpbrk(text, "ABCDEF") != NULL)
         return -1;
-    for (size_t i = 0; i < n; i++) {
-        const int high = digit(text[2 * i]), low = digit(text[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return -1;
-        out[i] = (unsigned char)(high << 4 | low);
-    }
-    return 0;
+    return hex_decode(text, out, n);
 }
 
 void audit_time(int64_t microseconds, char out[static AUDIT_TIME_SIZE])

@@ -64,9 +64,7 @@ int audit_hash(const struct audit_seal *seal, unsigned char out[static AUDIT_HAS
  * length. */
 int64_t audit_int8(const struct audit_field *field);
 
-/* 2 * n digits and a terminating zero. */
-void audit_hex(const unsigned char *bytes, size_t n, char *out);
-/* Returns 0, or -1 unless text is 2 * n hexadecimal digits. */
+/* Returns 0, or -1 unless text is what hex_encode() makes of n bytes. */
 int audit_unhex(const char *text, unsigned char *out, size_t n);
 
 /* The time "2026-11-24T14:50:36.123456Z" of microseconds since 2000-01-01T00:00:00Z, PostgreSQL's

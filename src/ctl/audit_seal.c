@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/hex.h"
 #include "ctl/audit_checkpoint.h"
 #include "ctl/audit_walk.h"
 #include "ctl/commands.h"
@@ -145,7 +146,7 @@ static int write_checkpoint(const struct ctl *ctl, const struct audit_checkpoint
         if (fwrite(text.data, 1, text.len, stdout) != text.len)
             code = CTL_FAILED; /* main() says why */
     } else if (code == CTL_DONE) {
-        audit_hex(p->hash, AUDIT_HASH, hash);
+        hex_encode(p->hash, AUDIT_HASH, hash);
         if (file_replace(path, text.data, text.len, MODE, why, sizeof why) != 0)
             code = ctl_fail(CTL_FAILED, "%s", why);
         else if (ctl->json)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "ctl/audit_file.h"
 #include "ctl/audit_walk.h"
 #include "ctl/commands.h"
@@ -188,7 +189,7 @@ static json_t *time_json(bool given, int64_t at)
 static int tell_json(const struct audit_check *c, json_t *archives)
 {
     char hash[2 * AUDIT_HASH + 1];
-    audit_hex(c->seal.hash, AUDIT_HASH, hash);
+    hex_encode(c->seal.hash, AUDIT_HASH, hash);
     json_t *object = json_pack(
         "{s:b, s:I, s:I, s:I, s:o, s:s, s:I, s:I, s:I, s:o, s:o, s:I, s:O}", "ok",
         c->finding_count == 0, "first_seal", (json_int_t)c->first_no, "last_seal",

@@ -9,6 +9,7 @@
 #include "base/base64.h"
 #include "base/buf.h"
 #include "base/failure.h"
+#include "base/hex.h"
 #include "base/secret.h"
 #include "cpix/certificate.h"
 #include "ctl/open.h"
@@ -18,13 +19,6 @@
 #include "drm/text.h"
 
 enum { FINGERPRINT_BYTES = 8, HEADER_MAX = 256 * 1024 };
-
-/* Lower-case hexadecimal; out has room for 2 n + 1 characters. */
-static void put_hex(const unsigned char *bytes, size_t n, char *out)
-{
-    for (size_t i = 0; i < n; i++)
-        (void)snprintf(out + 2 * i, 3, "%02x", bytes[i]);
-}
 
 /* Adds a member; value is given up. Returns 0, or -1 when memory ran out. */
 static int set(json_t *object, const char *name, json_t *value)
@@ -82,11 +76,11 @@ static int describe_value(const struct cpix_content_key *key, bool reveal, json_
     if (!have) {
         result = 0; /* encrypted, a request, or a fault, which is told elsewhere */
     } else if (EVP_Digest(value, CPIX_KEY_BYTES, digest, NULL, EVP_sha256(), NULL) == 1) {
-        put_hex(digest, FINGERPRINT_BYTES, fingerprint);
+        hex_encode(digest, FINGERPRINT_BYTES, fingerprint);
         result = set_text(object, "fingerprint", fingerprint);
     }
     if (result == 0 && reveal && have) {
-        put_hex(value, CPIX_KEY_BYTES, hex);
+        hex_encode(value, CPIX_KEY_BYTES, hex);
         (void)base64_encode(value, CPIX_KEY_BYTES, text); /* the length is known */
         result = set_text(object, "key", text);
         if (result == 0)
@@ -320,7 +314,7 @@ static json_t *describe_recipient(const struct cpix_delivery *d)
         return whole(object, set_text(object, "fault", "no X509Certificate"));
     if (certificate_take(d->certificate, &c, &f) != 0)
         return whole(object, set_text(object, "fault", f.text));
-    put_hex(c->fingerprint.bytes, CERTIFICATE_FINGERPRINT_BYTES, fingerprint);
+    hex_encode(c->fingerprint.bytes, CERTIFICATE_FINGERPRINT_BYTES, fingerprint);
     int result = set_text(object, "subject", c->subject);
     if (result == 0)
         result = set_text(object, "sha256", fingerprint);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/hex.h"
 #include "base/secret.h"
 #include "ctl/ctl.h"
 #include "ctl/file.h"
@@ -30,8 +31,7 @@ static int hash(const EVP_MD *md, const struct buf *text, char *hex)
     unsigned n;
     if (EVP_Digest(text->data, text->len, digest, &n, md, NULL) != 1)
         return -1;
-    for (unsigned i = 0; i < n; i++)
-        (void)snprintf(hex + 2 * (size_t)i, 3, "%02x", digest[i]);
+    hex_encode(digest, n, hex);
     secret_wipe(digest, sizeof digest);
     return 0;
 }

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/hex.h"
 #include "base/secret.h"
 #include "base/settings.h"
 #include "ctl/commands.h"
@@ -33,8 +34,7 @@ const char *kek_in_file(struct keyring *ring, long version, const char *check_he
     const struct kek *kek = keyring_find(ring, (int32_t)version);
     if (kek == NULL)
         return keyring_fault(ring)[0] != '\0' ? "file not usable" : "no";
-    for (size_t i = 0; i < KEK_CHECK_BYTES; i++)
-        (void)snprintf(hex + 2 * i, 3, "%02x", kek->check[i]);
+    hex_encode(kek->check, KEK_CHECK_BYTES, hex);
     return strcmp(hex, check_hex) == 0 ? "yes" : "another key of that number";
 }
 
@@ -194,8 +194,7 @@ static int make_text(struct creation *c, char *text, size_t *length, unsigned ch
     }
     if (RAND_priv_bytes(key, KEK_BYTES) != 1 || kek_check(key, check) != 0)
         return ctl_fail(CTL_FAILED, "OpenSSL makes no random bytes or no HMAC");
-    for (size_t i = 0; i < sizeof check; i++)
-        (void)snprintf(check_hex + 2 * i, 3, "%02x", check[i]);
+    hex_encode(check, sizeof check, check_hex);
     *length = n;
     return append_line(c, text, length, key);
 }
@@ -343,8 +342,6 @@ static int run_create(struct ctl *ctl, const struct ctl_arguments *args)
 
 /* --- list ----------------------------------------------------------------------------------- */
 
-#define UTC(column) "to_char(" #column " AT TIME ZONE 'UTC', '" CTL_TIME "') AS " #column
-
 static int add_file_state(json_t *rows, const struct settings *settings, const char *path)
 {
     size_t i;
@@ -381,27 +378,18 @@ static int run_list(struct ctl *ctl, const struct ctl_arguments *args)
     PGconn *db = database_open(ctl, &code);
     if (db == NULL)
         return code;
-    json_t *rows = database_list(
-        db, &code,
-        "SELECT kek_version, k.state, check_value, u.keys, " UTC(created_at) ", " UTC(changed_at) ", " UTC(
-            activated_at) ", " UTC(retiring_at) ", " UTC(retired_at) ", " UTC(destroyed_at) " FROM "
-                                                                                            "speke."
-                                                                                            "v_kek "
-                                                                                            "k "
-                                                                                            "JOIN "
-                                                                                            "speke."
-                                                                                            "v_kek_"
-                                                                                            "use u "
-                                                                                            "USING "
-                                                                                            "(kek_"
-                                                                                            "versio"
-                                                                                            "n) "
-                                                                                            "ORDER "
-                                                                                            "BY "
-                                                                                            "kek_"
-                                                                                            "versio"
-                                                                                            "n",
-        0, NULL);
+    json_t *rows = database_list(db, &code,
+                                 "SELECT kek_version, k.state, check_value, u.keys, "
+                                 "to_char(created_at AT TIME ZONE 'UTC', form) AS created_at, "
+                                 "to_char(changed_at AT TIME ZONE 'UTC', form) AS changed_at, "
+                                 "to_char(activated_at AT TIME ZONE 'UTC', form) AS activated_at, "
+                                 "to_char(retiring_at AT TIME ZONE 'UTC', form) AS retiring_at, "
+                                 "to_char(retired_at AT TIME ZONE 'UTC', form) AS retired_at, "
+                                 "to_char(destroyed_at AT TIME ZONE 'UTC', form) AS destroyed_at "
+                                 "FROM speke.v_kek k JOIN speke.v_kek_use u USING (kek_version) "
+                                 "CROSS JOIN (VALUES ('" CTL_TIME
+                                 "')) AS time (form) ORDER BY kek_version",
+                                 0, NULL);
     PQfinish(db);
     if (rows == NULL)
         return code;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/base64.h"
+#include "base/hex.h"
 #include "base/scheme.h"
 #include "base/secret.h"
 #include "cpix/cpix.h"
@@ -90,30 +91,14 @@ static const char *field(const struct csv *c, const struct layout *l, enum colum
     return l->place[column] == CSV_FIELDS_MAX ? "" : c->fields[l->place[column]];
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* Reads 16 bytes as 32 hexadecimal digits or as base64. Returns 0 or -1. */
 static int read_bytes(const char *text, unsigned char out[static KEYSTORE_KEY_BYTES])
 {
     size_t n = strlen(text);
-    int bad = 0;
-    if (n != HEX_DIGITS)
-        return base64_decode(text, n, out, KEYSTORE_KEY_BYTES, &n) == 0 && n == KEYSTORE_KEY_BYTES
-                   ? 0
-                   : -1;
-    for (size_t i = 0; i < KEYSTORE_KEY_BYTES; i++) {
-        const int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
-        bad |= high | low;
-        out[i] = (unsigned char)((unsigned)high << 4 | (unsigned)low);
-    }
-    return bad < 0 ? -1 : 0;
+    if (n == HEX_DIGITS)
+        return hex_decode(text, out, KEYSTORE_KEY_BYTES);
+    return base64_decode(text, n, out, KEYSTORE_KEY_BYTES, &n) == 0 && n == KEYSTORE_KEY_BYTES ? 0
+                                                                                               : -1;
 }
 
 static bool has_period(const struct csv *c, const struct layout *l)

@@ -24,6 +24,7 @@
 #include "ctl/open.h"
 #include "ctl/output.h"
 #include "ctl/progress.h"
+#include "drm/text.h"
 #include "keystore/keystore.h"
 #include "keystore/wire.h"
 
@@ -44,10 +45,11 @@ struct export
     struct params params;
     const char *output, *directory; /* NULL: standard output */
     bool csv;
-    int fd;             /* the file at hand, -1 for none */
-    bool begun;         /* something was written into the output */
-    struct buf text;    /* what goes there next */
-    unsigned char *key; /* 16 bytes in the secure heap */
+    int fd;              /* the file at hand, -1 for none */
+    char path[PATH_MAX]; /* of that file */
+    bool begun;          /* something was written into the output */
+    struct buf text;     /* what goes there next */
+    unsigned char *key;  /* 16 bytes in the secure heap */
     struct key_document document;
     struct certificate_fingerprint fingerprints[CPIX_RECIPIENTS_MOST];
     char subjects[CPIX_RECIPIENTS_MOST][CERTIFICATE_SUBJECT_SIZE];
@@ -68,6 +70,7 @@ static int open_new(struct export *e, const char *path)
     e->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
     if (e->fd < 0)
         return ctl_fail(CTL_FAILED, "%s: %s", path, strerror(errno));
+    (void)snprintf(e->path, sizeof e->path, "%s", path); /* it was short enough for open() */
     e->files++;
     return CTL_DONE;
 }
@@ -99,7 +102,7 @@ static int flush(struct export *e)
     if (!buf_ok(&e->text))
         return ctl_fail_memory();
     if (file_write_all(e->fd, e->text.data, e->text.len) != 0)
-        return ctl_fail(CTL_FAILED, "%s: %s", e->output != NULL ? e->output : "standard output",
+        return ctl_fail(CTL_FAILED, "%s: %s", e->fd != STDOUT_FILENO ? e->path : "standard output",
                         strerror(errno));
     buf_clear(&e->text);
     e->begun = true;
@@ -107,15 +110,6 @@ static int flush(struct export *e)
 }
 
 /* --- CSV ------------------------------------------------------------------------------------ */
-
-static void put_hex(struct buf *out, const unsigned char *bytes)
-{
-    static const char DIGITS[] = "0123456789abcdef";
-    for (size_t i = 0; i < KEYSTORE_KEY_BYTES; i++) {
-        buf_putc(out, DIGITS[bytes[i] >> 4]);
-        buf_putc(out, DIGITS[bytes[i] & 15]);
-    }
-}
 
 /* The fields of a period, empty without one, and the end of the line. */
 static void put_period(struct buf *out, const json_t *period)
@@ -143,9 +137,9 @@ static int add_csv(struct export *e, const struct exported_key *key)
         csv_put(out, key->content_id);
         buf_printf(out, ",%s,", kid);
         if (i == 0) {
-            put_hex(out, key->value);
+            text_put_hex(out, key->value, KEYSTORE_KEY_BYTES);
             buf_putc(out, ',');
-            put_hex(out, key->iv);
+            text_put_hex(out, key->iv, KEYSTORE_KEY_BYTES);
             buf_printf(out, ",%s", key->scheme);
         } else {
             buf_puts(out, ",,"); /* one more period of the key above */
@@ -315,13 +309,12 @@ static int prepare(struct export *e)
     return key_vault_begin(&e->vault, e->ctl);
 }
 
-/* Half an export is none. */
+/* Half a file is none. The documents that are whole stay: the audit has their keys. */
 static void give_up(struct export *e)
 {
     if (e->fd >= 0 && e->fd != STDOUT_FILENO) {
-        (void)close(e->fd);
-        if (e->output != NULL)
-            (void)unlink(e->output);
+        (void)close(e->fd); /* nothing is kept of it: */
+        (void)unlink(e->path);
     }
     e->fd = -1;
 }

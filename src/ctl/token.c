@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/hex.h"
 #include "base/secret.h"
 #include "ctl/commands.h"
 #include "ctl/output.h"
@@ -40,8 +41,7 @@ static int put_claims(json_t *claims, const struct ctl_arguments *args, long ttl
     const json_int_t now = (json_int_t)time(NULL);
     if (RAND_bytes(random, sizeof random) != 1)
         return -1;
-    for (size_t i = 0; i < sizeof random; i++)
-        (void)snprintf(id + 2 * i, 3, "%02x", random[i]); /* the length is known */
+    hex_encode(random, sizeof random, id);
     if (put_list(claims, "content_id", args, "content-id") != 0 ||
         put_list(claims, "kids", args, "kids") != 0 ||
         put_text(claims, "sub", option_value(args, "sub")) != 0 ||

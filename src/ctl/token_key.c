@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "base/settings.h"
 #include "ctl/commands.h"
 #include "ctl/database.h"
@@ -84,7 +85,7 @@ static int store_public(PGconn *db, const char *tenant, const char *kid,
     char hex[2 * TOKEN_FILE_BYTES + 1];
     const char *const parameters[] = {tenant, kid, hex};
     enum { POINT = 65 };
-    token_hex(file->key.bytes, POINT, hex);
+    hex_encode(file->key.bytes, POINT, hex);
     return database_command(
         db, "SELECT speke.token_key_add($1, $2, 'ES256', decode($3, 'hex'), NULL, NULL)", 3,
         parameters);

@@ -7,18 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "base/secret.h"
 #include "ctl/ctl.h"
 #include "ctl/database.h"
 #include "keystore/keyring.h"
 
 enum { NUMBER_SIZE = 16, BATCH = 1000 };
-
-void token_hex(const unsigned char *bytes, size_t n, char *out)
-{
-    for (size_t i = 0; i < n; i++)
-        (void)snprintf(out + 2 * i, 3, "%02x", bytes[i]); /* the length is known */
-}
 
 int token_seal(const struct token_kek *k, long tenant_id, const char *kid,
                const unsigned char *secret, size_t size, char hex[static TOKEN_SEALED_HEX])
@@ -32,7 +27,7 @@ int token_seal(const struct token_kek *k, long tenant_id, const char *kid,
     sealer_rest(k->sealer);
     if (!done)
         return ctl_fail(CTL_FAILED, "OpenSSL does not seal the secret");
-    token_hex(sealed, SEAL_NONCE_BYTES + size + SEAL_TAG_BYTES, hex);
+    hex_encode(sealed, SEAL_NONCE_BYTES + size + SEAL_TAG_BYTES, hex);
     return CTL_DONE;
 }
 
@@ -46,24 +41,15 @@ struct work {
     long long done, faults;
 };
 
-/* The bytes of hexadecimal digits, n at most. Returns their number. */
-static size_t take_hex(const char *hex, unsigned char *out, size_t n)
-{
-    size_t length = 0;
-    unsigned byte;
-    while (length < n && sscanf(hex + 2 * length, "%2x", &byte) == 1)
-        out[length++] = (unsigned char)byte;
-    return length;
-}
-
 /* Opens a row with the KEK that it is sealed under. */
 static bool open_old(const struct work *w, const struct seal_token_row *row, const char *hex,
                      size_t *size)
 {
     unsigned char sealed[SEALED_TOKEN_MAX_BYTES];
     const struct kek *kek = keyring_find(w->k->ring, (int32_t)row->kek_version);
-    const size_t n = take_hex(hex, sealed, sizeof sealed);
-    const bool opened = kek != NULL && sealer_use(w->k->sealer, kek->key) == 0 &&
+    const size_t n = strlen(hex) / 2;
+    const bool opened = kek != NULL && n <= sizeof sealed && hex_decode(hex, sealed, n) == 0 &&
+                        sealer_use(w->k->sealer, kek->key) == 0 &&
                         open_token_secret(w->k->sealer, row, sealed, n, w->secret, size) == 0;
     sealer_rest(w->k->sealer);
     return opened;

@@ -19,8 +19,6 @@ struct token_kek {
     long version; /* of the active KEK, which is in the ring */
 };
 
-/* Writes n bytes as 2 n hexadecimal digits and a NUL. */
-void token_hex(const unsigned char *bytes, size_t n, char *out);
 /* Seals a secret, as hexadecimal digits. Returns an enum ctl_exit. */
 int token_seal(const struct token_kek *k, long tenant_id, const char *kid,
                const unsigned char *secret, size_t size, char hex[static TOKEN_SEALED_HEX]);

@@ -112,7 +112,7 @@ static int seal_bytes(const struct sealer *s, const unsigned char *plain, size_t
     unsigned char *tag = encrypted + size;
     int n, rest;
     if (EVP_CipherUpdate(s->context, encrypted, &n, plain, (int)size) != 1 ||
-        EVP_CipherFinal_ex(s->context, tag, &rest) != 1 || (size_t)(n + rest) != size ||
+        EVP_CipherFinal_ex(s->context, tag, &rest) != 1 || (size_t)n + (size_t)rest != size ||
         EVP_CIPHER_CTX_ctrl(s->context, EVP_CTRL_AEAD_GET_TAG, SEAL_TAG_BYTES, tag) != 1)
         return -1;
     return 0;
@@ -128,7 +128,7 @@ static int open_bytes(const struct sealer *s, const unsigned char *encrypted, si
     memcpy(tag, encrypted + size, SEAL_TAG_BYTES);
     if (EVP_CipherUpdate(s->context, plain, &n, encrypted, (int)size) != 1 ||
         EVP_CIPHER_CTX_ctrl(s->context, EVP_CTRL_AEAD_SET_TAG, SEAL_TAG_BYTES, tag) != 1 ||
-        EVP_CipherFinal_ex(s->context, nothing, &rest) != 1 || (size_t)(n + rest) != size)
+        EVP_CipherFinal_ex(s->context, nothing, &rest) != 1 || (size_t)n + (size_t)rest != size)
         return -1;
     return 0;
 }

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/failure.h"
+#include "base/hex.h"
 #include "responder/request.h"
 
 enum { HOST_MAX = 261 }; /* a name of 255 bytes, ":" and a port (RFC 1035 section 2.3.4) */
@@ -14,23 +15,11 @@ enum { HOST_MAX = 261 }; /* a name of 255 bytes, ":" and a port (RFC 1035 sectio
 static const char DIGITS[] = "0123456789";
 static const char ALPHANUMERIC[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 /* The byte that "%41" stands for at the beginning of n bytes, -1 when there is no such. */
 static int escaped(const char *text, size_t n)
 {
-    const int high = n > 2 ? hex_digit(text[1]) : -1;
-    const int low = n > 2 ? hex_digit(text[2]) : -1;
-    return high < 0 || low < 0 ? -1 : high * 16 + low;
+    unsigned char byte;
+    return n > 2 && hex_decode(text + 1, &byte, 1) == 0 ? byte : -1;
 }
 
 static int malformed(struct failure *f, const char *what)
@@ -144,8 +133,10 @@ int location_parameter(const struct request *q, const char *name, char *out, siz
     if (text == NULL)
         return 0;
     for (size_t i = 0; i < n; i++) {
-        char c = text[i] == '+' ? ' ' : text[i];
-        if (c == '%') {
+        char c = text[i];
+        if (c == '+') {
+            c = ' ';
+        } else if (c == '%') {
             const int byte = escaped(text + i, n - i);
             if (byte < 0)
                 return bad_parameter(name, f);

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/hex.h"
 #include "base/printable.h"
 #include "base/scheme.h"
 #include "base/trim.h"
@@ -246,9 +247,25 @@ static void versions_have_names(void **state)
     assert_string_equal(speke_version_name(SPEKE_V2_1), "2.1");
 }
 
+static void hexadecimal_is_written_and_read(void **state)
+{
+    static const unsigned char BYTES[] = {0x00, 0x9a, 0xff};
+    char text[2 * sizeof BYTES + 1];
+    unsigned char back[sizeof BYTES];
+    (void)state;
+    hex_encode(BYTES, sizeof BYTES, text);
+    assert_string_equal(text, "009aff");
+    assert_int_equal(hex_decode("009AfF!", back, sizeof back), 0);
+    assert_memory_equal(back, BYTES, sizeof BYTES);
+    assert_int_equal(hex_decode("009af", back, sizeof back), -1);
+    assert_int_equal(hex_decode("009ag0", back, sizeof back), -1);
+    assert_int_equal(hex_decode("", back, 1), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hexadecimal_is_written_and_read),
         cmocka_unit_test(uuids_are_read_and_written),
         cmocka_unit_test(what_is_no_uuid_is_refused),
         cmocka_unit_test(characters_have_their_length),

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "ctl/audit_check.h"
 #include "ctl/audit_json.h"
 
@@ -155,7 +156,7 @@ static void a_row_has_the_hash_that_postgresql_works_out(void **state)
     char hex[2 * AUDIT_HASH + 1];
     (void)state;
     assert_int_equal(audit_leaf(&row, leaf), 0);
-    audit_hex(leaf, AUDIT_HASH, hex);
+    hex_encode(leaf, AUDIT_HASH, hex);
     assert_string_equal(hex, "830764812ba3a41e5f71a7babfa7858e88a71eb4096e8f4f1aaf97283074e57b");
 }
 
