@@ -13,8 +13,8 @@
 --     for auditors:           key_list, key_count; v_key tells the state of a key
 --
 -- Most take a selection: a JSON object whose members all have to hold, see key_condition(). The
--- value of a key, sealed, leaves by key_export() and key_import_existing() alone, which write the
--- audit row. Errors with a meaning, besides those of the migrations before:
+-- value of a key, sealed, leaves by key_export() and key_import_existing(), which write the audit
+-- row, and by rewrap_batch() of migration 6, whose keys are for rewrap_store(). Errors with a meaning, besides those of the migrations before:
 --
 --     SK002  no tenant of that name
 --     SK010  a selection that is none, or that selects everything where something is changed
