@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an operator does about players: keys for tokens made and taken along to another KEK, a program
 that serves players alone, and how often an address may ask."""
+import concurrent.futures
+import itertools
 import json
 import os
 import stat
@@ -11,6 +13,7 @@ import pytest
 from fcgi_client import fetch
 from harness import documents as d
 from harness.answers import check_v2
+from harness.jwt import Signer
 from harness.process import Process, run, wait_until
 from harness.web import USER
 
@@ -245,3 +248,67 @@ def test_who_asks_too_often_is_told_when_to_come_back(new_site):
     site.stop_responder()
     (row,) = site.query("SELECT sum(count) AS n FROM speke.v_player_refusal WHERE reason = 'too_often'")
     assert row["n"] > 20
+
+
+# What wrong tokens leave behind ------------------------------------------------------------------
+
+WRONG_TOKENS = int(os.environ.get("SPEKE_WRONG_TOKENS", "2000"))
+SENDERS = 4
+
+
+def wrong_requests(path, kid):
+    """Endless (path, token), no two alike: another signer, an unknown key, an unknown tenant, none."""
+    wrong = Signer("t", os.urandom(32))
+    for i in itertools.count():
+        yield (
+            (f"/demo/client/{path}{i}/{kid}", wrong.token(content_id=f"c{i}")),
+            (f"/demo/client/{path}/{uuid.uuid4()}", wrong.token({"kid": f"k{i}"}, content_id=path)),
+            (f"/tenant{i}/client/{path}/{kid}", wrong.token(content_id=path)),
+            (f"/demo/client/{path}/{kid}", None),
+        )[i % 4]
+
+
+def send_wrong(site, kind, requests, count):
+    with site.web(kind).player() as player:
+        for path, token in itertools.islice(requests, count):
+            answer = player.get(path, bearer(token) if token else {})
+            assert answer.status == 401, f"{answer.status} {answer.text}"
+
+
+def test_wrong_tokens_fill_neither_log_nor_disk(new_site):
+    """SPEKE_WRONG_TOKENS=100000 sends as many as that; every one of them is counted."""
+    site = new_site(workers=2, settings={"log_level": "notice"})
+    kid, _ = make_content(site, "movie")
+    path = os.path.join(site.directory, "token-key")
+    site.ctl("token-key", "add", "demo", "--kid", "t", "--generate", "--out", path, user="op")
+    for kind in ("lighttpd", "apache"):
+        site.web(kind)
+
+    def sizes():
+        (row,) = site.query(
+            "SELECT (SELECT count(*) FROM speke.audit_event) AS n, pg_database_size('speke') AS size"
+        )
+        return row["n"], row["size"]
+
+    log, (rows, size), started = site.log_mark(), sizes(), time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(SENDERS) as pool:
+        share = WRONG_TOKENS // SENDERS
+        for done in [
+            pool.submit(send_wrong, site, ("lighttpd", "apache")[i % 2], wrong_requests("movie", kid), share)
+            for i in range(SENDERS)
+        ]:
+            done.result()
+    took = time.monotonic() - started
+    site.stop_responder()  # which writes down what it has counted
+    log = len(site.log_text()) - log
+    more_rows, grown = (after - before for after, before in zip(sizes(), (rows, size)))
+    kinds = site.query("SELECT reason, sum(count) AS n, count(*) AS rows FROM speke.v_player_refusal GROUP BY reason")
+    print(f"\n{WRONG_TOKENS} wrong tokens in {took:.0f} s: log {log} bytes, audit {more_rows} rows, database"
+          f" {grown} bytes, {sum(kind['rows'] for kind in kinds)} rows of refusals")  # fmt: skip
+    assert more_rows == 0, "refusals of players are counted, not listed"
+    assert {kind["reason"]: kind["n"] for kind in kinds} == dict.fromkeys(
+        ("token_signature", "token_key_unknown", "tenant_unknown", "no_token"), SENDERS * (share // 4)
+    )
+    # A line for the first of a kind and one for the rest of it, in each ten seconds and process.
+    assert log < 300 * 2 * 4 * 2 * (took / 10 + 2), f"{log} bytes of log"
+    assert grown < 2_000_000, f"{grown} bytes of database"

@@ -100,6 +100,8 @@ static void read_setting(struct vector *v, const char *name, const char *value)
         {"fairplay_uri", &s->fairplay_uri, NULL},
         {"key_url", &s->key_url, NULL},
         {"key_url_base", &s->key_url_base, NULL},
+        {"eme_la_url", &s->eme_la_url, NULL},
+        {"clearkey_url_base", &s->clearkey_url_base, NULL},
         {"hls_ctr_method", NULL, &s->hls_ctr_method},
         {"hls_keyid", NULL, &s->hls_keyid},
         {"hls_iv", NULL, &s->hls_iv},
