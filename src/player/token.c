@@ -73,12 +73,14 @@ static json_t *read_part(const char *text, size_t n)
     return NULL;
 }
 
-/* libcjose would overlook surplus bits, so that one signature had several texts. */
-static bool is_signature(const char *text, size_t n)
+/* Whether a part is base64url as it has to be, of at most so many bytes. libcjose would overlook
+ * surplus bits, so that one token had several texts, and ends the process over padding in the midst
+ * of a part. */
+static bool is_part(const char *text, size_t n, size_t most)
 {
-    unsigned char bytes[SIGNATURE_MAX];
+    unsigned char bytes[TOKEN_MAX];
     size_t length;
-    return n > 0 && base64url_decode(text, n, bytes, sizeof bytes, &length) == 0;
+    return n > 0 && base64url_decode(text, n, bytes, most, &length) == 0;
 }
 
 /* The parts between the dots; "crit" (RFC 7515 section 4.1.11) would change the meaning of the rest
@@ -93,7 +95,8 @@ enum token_fault token_read(struct token *t, const char *text, size_t size)
         return TOKEN_MALFORMED;
     const char *end = text + size;
     const char *second = memchr(first + 1, '.', (size_t)(end - first - 1));
-    if (second == NULL || !is_signature(second + 1, (size_t)(end - second - 1)))
+    if (second == NULL || !is_part(first + 1, (size_t)(second - first - 1), TOKEN_MAX) ||
+        !is_part(second + 1, (size_t)(end - second - 1), SIGNATURE_MAX))
         return TOKEN_MALFORMED;
     t->header = read_part(text, (size_t)(first - text));
     if (t->header == NULL || json_object_get(t->header, "crit") != NULL)

@@ -147,6 +147,7 @@ def bad_tokens(shop):
         lambda data: hs256(shop.es.public_pem(), data),
     )  # fmt: skip
     deep = b'{"content_id":' + b"[" * 2000 + b"]" * 2000 + b',"exp":9999999999}'
+    head64, claims64, signature = shop.token().split(".")
     tampered = shop.token().split(".")
     tampered[1] = b64url(json.dumps({**claims, "content_id": shop.other}).encode())
     return {
@@ -172,6 +173,9 @@ def bad_tokens(shop):
         "kid that is no text": (shop.token(header={"kid": ["hs-1"]}), 401),
         "crit": (shop.token(header={"crit": ["exp"]}), 401),
         "tampered": (".".join(tampered), 401),
+        "padding in the midst of the claims": (f"{head64}.{claims64[:7]}={claims64[8:]}.{signature}", 401),
+        "padding behind the claims": (f"{head64}.{claims64}==.{signature}", 401),
+        "padding behind the signature": (shop.token() + "=", 401),
         "deep JSON": (assemble(head, deep, shop.hs.sign), 401),
         "deep header": (assemble(b'{"kid":' + b"[" * 1000 + b"]" * 1000 + b"}", claims, shop.hs.sign), 401),
         "claims twice": (assemble(head, b'{"exp":9999999999,"exp":1,"content_id":"x"}', shop.hs.sign), 401),

@@ -187,6 +187,26 @@ static void what_is_no_token_is_refused(void **state)
     }
 }
 
+/* No other byte than those of base64url is in a part that libcjose is given. */
+static void parts_are_base64url(void **state)
+{
+    (void)state;
+    static const char BYTES[] = "=+/ \n%*\x7f\x80";
+    char *text = token_sign(&KEY, "k", "{\"exp\":1800000001,\"content_id\":\"m\"}");
+    const size_t n = strlen(text);
+    for (size_t i = 0; i < n; i++) {
+        const char kept = text[i];
+        for (size_t j = 0; kept != '.' && j < sizeof BYTES; j++) { /* its NUL, too */
+            struct token t;
+            text[i] = BYTES[j];
+            assert_int_equal(token_read(&t, text, n), TOKEN_MALFORMED);
+            token_end(&t);
+        }
+        text[i] = kept;
+    }
+    free(text);
+}
+
 /* Each byte of a token matters. */
 static void a_changed_token_does_not_verify(void **state)
 {
@@ -213,6 +233,7 @@ int main(void)
         cmocka_unit_test(remembered_points_are_told_apart),
         cmocka_unit_test(claims_are_judged),
         cmocka_unit_test(what_is_no_token_is_refused),
+        cmocka_unit_test(parts_are_base64url),
         cmocka_unit_test(a_changed_token_does_not_verify),
     };
     return cmocka_run_group_tests_name("player token", tests, NULL, NULL);
