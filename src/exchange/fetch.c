@@ -39,24 +39,9 @@ static int check_content_id(const char *id, struct failure *f)
 
 /* --- Which keys ----------------------------------------------------------------------------- */
 
-static bool is_for_track(const struct keystore_content_key *key, const char *track)
+static int no_keys(struct failure *f)
 {
-    for (size_t i = 0; i < key->rule_count; i++) {
-        if (key->rules[i].track_type != NULL &&
-            span_compare(trim(key->rules[i].track_type), trim(track)) == 0)
-            return true;
-    }
-    return false;
-}
-
-static void choose_track(struct keystore_content *content, const char *track)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < content->key_count; i++) {
-        if (is_for_track(&content->keys[i], track))
-            content->keys[kept++] = content->keys[i];
-    }
-    content->key_count = kept;
+    return fail(f, 404, "No keys of that content");
 }
 
 static int find_keys(struct run *r, struct keystore_content *content, struct failure *f)
@@ -97,31 +82,93 @@ static int read_document(struct run *r, const struct buf *text, struct failure *
     return policy_check(r->config, &r->doc, SPEKE_V2_0, run_take_fault, f) == 0 ? 0 : -1;
 }
 
-/* For the keys that there are, or for those that are to be made. */
-static int make_document(struct run *r, struct failure *f)
+/* For the keys that there are, or (*make) for those that are to be made. */
+static int make_document(struct run *r, bool *make, struct failure *f)
 {
     const struct fetch_request *request = r->request;
     struct keystore_content content = {0};
     struct buf text;
     if (find_keys(r, &content, f) != 0)
         return -1;
-    const bool make = content.key_count == 0 && request->kid == NULL &&
-                      r->config->fetch_tracks != NULL;
-    if (request->track != NULL)
-        choose_track(&content, request->track);
-    if (content.key_count == 0 && !make)
-        return fail(f, 404, "No keys of that content");
+    *make = content.key_count == 0 && request->kid == NULL && r->config->fetch_tracks != NULL;
+    if (content.key_count == 0 && !*make)
+        return no_keys(f);
     buf_init(&text, DOCUMENT_MAX);
-    if (make)
+    if (*make)
         fetch_document_put_new(request->content_id, r->config, &text);
     else
         fetch_document_put(request->content_id, &content, r->config, &text);
     int result = read_document(r, &text, f);
-    if (result == 0 && make)
+    if (result == 0 && *make)
         result = override_kids(&r->doc, &r->x->arena, f);
     buf_free(&text);
     return result;
 }
+
+/* --- Keys for a track ----------------------------------------------------------------------- */
+
+static bool is_for(const struct run *r, size_t key, const char *track)
+{
+    for (size_t i = 0; track != NULL && i < r->doc.rule_count; i++) {
+        const struct cpix_rule *rule = &r->doc.rules[i];
+        if (rule->key == key && span_compare(trim(rule->intended_track_type), trim(track)) == 0)
+            return true;
+    }
+    return track == NULL;
+}
+
+/* How many keys are to be given out; one for nginx-vod-module, which takes an array of one and
+ * nothing else. */
+static int check_count(const struct run *r, const char *track, bool one, struct failure *f)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < r->doc.key_count; i++)
+        count += is_for(r, i, track) ? 1 : 0;
+    if (count == 0)
+        return no_keys(f);
+    return count == 1 || !one
+               ? 0
+               : fail(f, 422, "The content has %zu keys: choose one with kid or track", count);
+}
+
+/* Leaves the keys for the track, and what is said of them. */
+static int keep_track(struct run *r, const char *track, struct failure *f)
+{
+    struct cpix_document *doc = &r->doc;
+    size_t *places = arena_array(&r->x->arena, doc->key_count, sizeof *places);
+    size_t keys = 0, systems = 0, rules = 0;
+    if (places == NULL)
+        return fail_memory(f);
+    for (size_t i = 0; i < doc->key_count; i++) {
+        places[i] = is_for(r, i, track) ? keys : CPIX_NO_KEY;
+        if (places[i] == CPIX_NO_KEY)
+            continue;
+        doc->keys[keys] = doc->keys[i];
+        if (r->slots != NULL)
+            r->slots[keys] = r->slots[i];
+        keys++;
+    }
+    for (size_t i = 0; i < doc->system_count; i++) {
+        const size_t key = doc->systems[i].key;
+        if (key >= doc->key_count || places[key] == CPIX_NO_KEY)
+            continue;
+        doc->systems[systems] = doc->systems[i];
+        doc->systems[systems++].key = places[key];
+    }
+    for (size_t i = 0; i < doc->rule_count; i++) {
+        const size_t key = doc->rules[i].key;
+        if (key >= doc->key_count || places[key] == CPIX_NO_KEY)
+            continue;
+        doc->rules[rules] = doc->rules[i];
+        doc->rules[rules++].key = places[key];
+    }
+    doc->key_count = keys;
+    doc->system_count = systems;
+    doc->rule_count = rules;
+    return 0;
+}
+
+/* --- Writing -------------------------------------------------------------------------------- */
 
 /* An element that is empty says nothing to who did not ask for it. */
 static void drop_empty(struct cpix_document *doc)
@@ -177,27 +224,26 @@ static int write_json(struct run *r, struct buf *out, struct failure *f)
     return buf_ok(out) ? 0 : fail_memory(f);
 }
 
-/* The module takes an array of one key and nothing else. */
-static int choose_one(struct run *r, struct failure *f)
-{
-    if (r->doc.key_count == 1)
-        return 0;
-    return fail(f, 422, "The content has %zu keys: choose one with kid or track", r->doc.key_count);
-}
-
 /* --- The steps ------------------------------------------------------------------------------ */
 
+/* Keys are made for all tracks at once, also when only one is wanted: later there would be no
+ * telling which are missing. */
 static int run_steps(struct run *r, struct buf *out, struct failure *f)
 {
     const bool json = strcmp(r->caller.via, "vod-drm") == 0;
     const struct fetch_request *request = r->request;
+    bool make = false;
     r->version = SPEKE_V2_0;
     if (run_identify(r, f) != 0 || check_content_id(request->content_id, f) != 0 ||
-        make_document(r, f) != 0)
+        make_document(r, &make, f) != 0 || check_count(r, request->track, json, f) != 0)
         return -1;
-    if (json && choose_one(r, f) != 0)
+    if (!make && keep_track(r, request->track, f) != 0)
         return -1;
-    if (run_acquire(r, f) != 0 || run_fill(r, f) != 0)
+    if (run_acquire(r, f) != 0)
+        return -1;
+    if (make && keep_track(r, request->track, f) != 0)
+        return -1;
+    if (run_fill(r, f) != 0)
         return -1;
     drop_empty(&r->doc);
     return json ? write_json(r, out, f) : run_write(r, out, f);

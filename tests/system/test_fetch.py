@@ -173,13 +173,15 @@ def test_content_ids_of_all_kinds(basic, content):
     assert keys_of(fetch(basic, content)) == keys_of(given)
 
 
-def test_a_content_id_with_slashes_goes_into_the_query(basic):
+def test_a_content_id_with_slashes_goes_into_the_query(site, basic):
     content = f"a/b/../{uuid.uuid4().hex}"
     given = exchange(basic, d.simple_v2(content_id=content))
     answer = basic.get("/cpix?" + urllib.parse.urlencode({"content_id": content}))
     assert answer.status == 200 and keys_of(etree.fromstring(answer.body)) == keys_of(given)
     assert basic.get("/cpix?content_id=").status == 400
     assert basic.get("/cpix").status == 400
+    refused = site.last_refusal()
+    assert refused["status"] == 400 and refused["via"] == "cpix" and refused["detail"] == "No content id"
 
 
 # --- keys that are made by a fetch ----------------------------------------------------------------
@@ -200,6 +202,24 @@ def test_first_fetch_makes_keys(tenant_site, maker):
     assert values_of(again) == values_of(first)
     made = tenant_site.releases(content)[0]
     assert set(map(str, made["created_kids"])) == set(keys_of(first)) and made["via"] == "cpix"
+
+
+def test_first_fetch_for_a_track(tenant_site, maker):
+    """Keys are made for all tracks, and those for the track are given."""
+    content, before = name(), tenant_site.counts()["keys"]
+    assert fetch(maker, content, 404, track="UHD").text == "No keys of that content"
+    assert tenant_site.counts()["keys"] == before
+    first = fetch(maker, content, track="HD")
+    assert [track for track, _ in rules_of(first).values()] == ["HD"] and len(keys_of(first)) == 1
+    every = fetch(maker, content)
+    assert {kid for kid, _ in values_of(first)} == set(keys_of(first))
+    assert len(keys_of(every)) == 3 and keys_of(first).items() <= keys_of(every).items()
+    assert all(values_of(every)[place] == value for place, value in values_of(first).items())
+    other = name()
+    (got,) = fetch(maker, other, kind="vod-drm", track="AUDIO")
+    (kid,) = [k for k, (track, _) in rules_of(fetch(maker, other)).items() if track == "AUDIO"]
+    assert uuid.UUID(bytes=base64.b64decode(got["key_id"])) == uuid.UUID(kid)
+    assert base64.b64decode(got["key"]) == keys_of(fetch(maker, other))[kid]
 
 
 def test_first_fetches_at_once(tenant_site, maker):
