@@ -20,11 +20,15 @@ static const struct statement KEYS = {
 
 enum { PERIODS_KID, PERIODS_ID, PERIODS_TEXTS = 6 };
 
+/* Each request may name periods of its own for a key, so that a client could pile up any number;
+ * and what is done with them takes their number squared. */
+enum { PERIODS_MOST = 4000 };
+
 static const Oid PERIODS_TYPES[] = {OID_INT8, OID_INT4, OID_INT4, OID_TEXT, OID_UUID_ARRAY};
 static const struct statement PERIODS = {
     .name = "content_periods",
     .sql = "SELECT kid, period_id, period_index, period_start, period_end, start_offset, "
-           "end_offset FROM speke.content_periods($1, $2, $3, $4, $5)",
+           "end_offset FROM speke.content_periods($1, $2, $3, $4, $5) LIMIT 4001",
     .param_count = sizeof PERIODS_TYPES / sizeof PERIODS_TYPES[0],
     .types = PERIODS_TYPES,
 };
@@ -71,7 +75,7 @@ static int take_key_row(const struct question *q, const PGresult *result, int ro
                         struct keystore_rule *rules, struct failure *f)
 {
     struct keystore_content *out = q->out;
-    struct uuid kid;
+    struct uuid kid = {{0}};
     if (result_bytes(result, row, KEYS_KID, kid.bytes, UUID_BYTES) != 0)
         return unexpected(f);
     if (out->key_count == 0 || !uuid_equal(&out->keys[out->key_count - 1].kid, &kid)) {
@@ -153,6 +157,8 @@ static int take_periods(const struct question *q, const PGresult *result, struct
 {
     const int rows = PQntuples(result);
     struct keystore_content *out = q->out;
+    if (rows > PERIODS_MOST)
+        return fail(f, 422, "The content has more than %d periods: choose with kid", PERIODS_MOST);
     out->links = arena_array(q->arena, (size_t)rows, sizeof *out->links);
     out->periods = arena_array(q->arena, (size_t)rows, sizeof *out->periods);
     if (out->links == NULL || out->periods == NULL)

@@ -140,7 +140,7 @@ struct keystore_content {
 /* Looks up which keys a content of the client's tenant has that are neither revoked nor destroyed:
  * all of them, or those of kids. Periods of one id are one, as it was named first. Gives no key and
  * writes no audit row: keystore_acquire() does. Returns 0, or -1 as keystore_acquire() does, and
- * 422 when there are more than most. */
+ * 422 when there are more than most, or more than 4000 periods of them. */
 int keystore_content(struct keystore *ks, const struct keystore_request *request,
                      const struct uuid *kids, size_t kid_count, size_t most, struct arena *arena,
                      struct keystore_content *out, bool *stale, struct failure *f);

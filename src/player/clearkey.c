@@ -30,7 +30,7 @@ static bool has_kid(const struct clearkey_request *r, const struct uuid *kid)
 
 static int take_kid(struct clearkey_request *r, const json_t *value, struct failure *f)
 {
-    struct uuid kid;
+    struct uuid kid = {{0}};
     size_t n;
     const char *text = json_string_value(value);
     if (text == NULL ||

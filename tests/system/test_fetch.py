@@ -3,6 +3,7 @@
 certificates on both servers."""
 import base64
 import json
+import time
 import urllib.parse
 import uuid
 
@@ -182,6 +183,27 @@ def test_a_content_id_with_slashes_goes_into_the_query(site, basic):
     assert basic.get("/cpix").status == 400
     refused = site.last_refusal()
     assert refused["status"] == 400 and refused["via"] == "cpix" and refused["detail"] == "No content id"
+
+
+def test_periods_without_end(site, basic):
+    """However many periods packagers name with a key, a fetch stays within bounds."""
+    content = name()
+    given = exchange(basic, d.simple_v2(content_id=content))
+    insert = """INSERT INTO speke.content_period (tenant_id, content_digest, period_digest, content_id,
+                                                  period_index, kids)
+                SELECT k.tenant_id, k.content_digest, speke.period_digest(NULL, n::text, NULL, NULL, NULL, NULL,
+                                                                            ARRAY[k.kid]), k.content_id, n::text,
+                       ARRAY[k.kid]
+                  FROM speke.content_key k, generate_series(%s, %s) AS n WHERE k.content_id = %s AND k.kid = %s"""
+    kid = next(iter(keys_of(given)))
+    site.query(insert + " RETURNING 1", (1, 4000, content, kid))
+    started = time.monotonic()
+    assert keys_of(fetch(basic, content)) == keys_of(given)
+    assert time.monotonic() - started < 2
+    site.query(insert + " RETURNING 1", (4001, 4001, content, kid))
+    assert "4000 periods" in fetch(basic, content, 422).text
+    (other,) = set(keys_of(given)) - {kid}
+    assert list(keys_of(fetch(basic, content, kid=other))) == [other]
 
 
 # --- keys that are made by a fetch ----------------------------------------------------------------
