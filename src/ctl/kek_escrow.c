@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* spekectl kek escrow, kek recover: the KEKs encrypted for an offline certificate, as CMS
- * EnvelopedData (RFC 5652) that "openssl cms -decrypt" opens too, and back. */
+ * AuthEnvelopedData (RFC 5083, with AES-256-GCM as in RFC 5084) that "openssl cms -decrypt" opens
+ * too, and back. */
 #include <openssl/pem.h>
 
 /* After pem.h, or it leaves out what is about PEM. */
@@ -82,7 +83,7 @@ static int encrypt(const struct ctl_arguments *args, const char *text, size_t le
 {
     int code = CTL_DONE;
     BIO *in = BIO_new_mem_buf(text, (int)length);
-    CMS_ContentInfo *cms = CMS_encrypt(NULL, NULL, EVP_aes_256_cbc(), CMS_PARTIAL | CMS_BINARY);
+    CMS_ContentInfo *cms = CMS_encrypt(NULL, NULL, EVP_aes_256_gcm(), CMS_PARTIAL | CMS_BINARY);
     if (in == NULL || cms == NULL)
         code = fail_openssl("CMS");
     for (size_t i = 0; code == CTL_DONE && option_nth(args, "to", i) != NULL; i++)

@@ -227,7 +227,7 @@ def test_escrow_and_recovery(new_site):
         text = data.read()
     assert all(base64.b64encode(kek)[:20] not in text and kek not in text for kek in keks.values())
     described = run(["openssl", "cms", "-cmsout", "-print", "-inform", "PEM", "-in", message]).stdout
-    assert "rsaesOaep" in described and "aes-256-cbc" in described and "envelopedData" in described
+    assert "rsaesOaep" in described and "aes-256-gcm" in described and "authEnvelopedData" in described
     for number, (key, cert) in enumerate([rsa, ec]):
         path = os.path.join(site.directory, f"recovered-{number}")
         site.ctl("kek", "recover", message, "--key", key, "--file", path)
@@ -241,6 +241,14 @@ def test_escrow_and_recovery(new_site):
     stranger, _ = certificate(site.directory, "stranger", "rsa:2048")
     done = site.ctl("kek", "recover", message, "--key", stranger, "--file", site.kek + "-x", check=False)
     assert done.returncode == 1 and not os.path.exists(site.kek + "-x")
+    # A bit that was changed in what is encrypted: it is not taken for another KEK.
+    der = bytearray(base64.b64decode("".join(text.decode().splitlines()[1:-1])))
+    der[-30] ^= 1
+    altered = os.path.join(site.directory, "altered.pem")
+    with open(altered, "w", encoding="ascii") as out:
+        out.write("-----BEGIN CMS-----\n" + base64.encodebytes(der).decode() + "-----END CMS-----\n")
+    done = site.ctl("kek", "recover", altered, "--key", rsa[0], "--file", site.kek + "-x", check=False)
+    assert done.returncode == 1 and not os.path.exists(site.kek + "-x"), done.stderr
     # Standard output, and the file with which the service then works again.
     assert "BEGIN CMS" in site.ctl("kek", "escrow", "--to", ec[1]).stdout
     request, keys = first_keys(site)
