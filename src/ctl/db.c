@@ -132,8 +132,8 @@ static int make_roles(struct ctl *ctl, PGconn *db, const char *directory, bool s
     }
     code = run_file(db, directory, "roles.sql");
     if (code == CTL_DONE)
-        ctl_say(ctl, "roles: speke_owner, speke_service, speke_operator, speke_auditor and "
-                     "speke_webauth are there");
+        ctl_say(ctl, "roles: speke_owner, speke_service, speke_operator, speke_auditor, "
+                     "speke_webauth and speke_licence are there");
     return code;
 }
 

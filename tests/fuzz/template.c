@@ -19,6 +19,7 @@ static struct drm_input everything(void)
     static struct drm_settings settings;
     settings = DRM_DEFAULT_SETTINGS;
     settings.key_url_base = "https://keys.example/speke";
+    settings.clearkey_url_base = "https://keys.example/clearkey";
     return (struct drm_input){
         .kid = &KID,
         .key = IV,
