@@ -255,7 +255,9 @@ CREATE OR REPLACE FUNCTION speke.audit_admin(
 RETURNS void
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, speke, pg_temp
 AS $$
-    SELECT speke.audit_operator('admin', p_tenant_id, p_client_id, NULL, '{}', p_detail)
+    -- What the functions of the migrations before say of KEKs is known by its first word.
+    SELECT speke.audit_operator(CASE WHEN p_detail ~ '^(kek|rewrap)_' THEN 'kek' ELSE 'admin' END,
+                                p_tenant_id, p_client_id, NULL, '{}', p_detail)
 $$;
 
 

@@ -127,5 +127,12 @@ SELECT results_eq($$ SELECT detail FROM speke.audit_event WHERE detail ~ '^kek_'
                             ('kek_activate 2'), ('kek_retire 1'), ('kek_destroy 1') $$,
                   'every change is on record');
 
+-- On record ---------------------------------------------------------------------------------------
+
+SELECT isnt_empty($$ SELECT FROM speke.audit_event WHERE event = 'kek' AND detail = 'kek_register 1' $$,
+                  'what is done to KEKs is an event of its own kind');
+SELECT is_empty($$ SELECT detail FROM speke.audit_event WHERE event = 'admin' AND detail ~ '^(kek|rewrap)_' $$,
+                'and of no other');
+
 SELECT * FROM finish();
 ROLLBACK;
