@@ -114,7 +114,7 @@ ServerName localhost
 ErrorLog $DIR/log/web/apache.log
 TEXT
     for module in mpm_event authn_core authn_file authz_core authz_user auth_digest alias proxy \
-        proxy_fcgi reqtimeout ssl socache_shmcb; do
+        proxy_fcgi buffer env reqtimeout ssl socache_shmcb; do
         printf 'LoadModule %s_module /usr/lib/apache2/modules/mod_%s.so\n' "$module" "$module"
     done
     cat <<TEXT

@@ -17,7 +17,7 @@ REALM = "speke"
 APACHE_MODULES = "/usr/lib/apache2/modules"
 APACHE = ("mpm_event authn_core authn_file authz_core authz_user auth_basic auth_digest alias env "
           "proxy proxy_fcgi fcgid cgid reqtimeout ssl socache_shmcb dbd authn_dbd authn_socache setenvif "
-          "headers").split()  # fmt: skip
+          "headers buffer").split()  # fmt: skip
 
 # How the program is reached: kind -> (server, file of the recipe; None for what is written here).
 WAYS = {
