@@ -13,7 +13,13 @@
 #include "client.h"
 #include "times.h"
 
-enum { CONNECTIONS_MAX = 256, REQUESTS_MAX = 1000000, SECONDS_MAX = 600, WARM_UP = 20 };
+enum {
+    CONNECTIONS_MAX = 256,
+    REQUESTS_MAX = 1000000,
+    SECONDS_MAX = 600,
+    WARM_UP = 20,
+    BODY_MAX = 1 << 20
+};
 
 struct fetch {
     struct client_target target;
@@ -208,7 +214,7 @@ static void report(struct fetch *l, int64_t taken)
 int main(int argc, char **argv)
 {
     struct fetch l = {.connections = 4, .requests = 100000, .seconds = 10, .status = 200};
-    buf_init(&l.body, 1024 * 1024);
+    buf_init(&l.body, BODY_MAX);
     read_options(argc, argv, &l);
     l.microseconds = calloc((size_t)l.requests, sizeof *l.microseconds);
     if (l.microseconds == NULL || !buf_ok(&l.body) ||
