@@ -50,6 +50,8 @@ struct keyring *kek_open_ring(const struct settings *settings, const char *path)
     struct keyring *ring = keyring_of(settings, path);
     if (path != NULL && stat(path, &st) == 0)
         owner_become(&owner, st.st_uid);
+    if (path != NULL)
+        owner_reach(&owner, path);
     if (ring != NULL)
         (void)keyring_find(ring, 1); /* reads the file */
     if (owner_return(&owner) != 0) {

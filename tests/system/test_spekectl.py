@@ -291,6 +291,20 @@ def test_the_file_can_belong_to_the_service(empty):
     assert os.stat(empty.kek).st_uid == __import__("pwd").getpwnam("www-data").pw_uid
 
 
+@pytest.mark.skipif(not ROOT, reason="needs root")
+def test_root_finds_the_services_file_below_a_folder_of_its_own(empty, tmp_path):
+    """As quickstart has it in /root, where the service may pass and its user by itself may not."""
+    empty.init()
+    closed = tmp_path / "closed"
+    (closed / "etc").mkdir(parents=True)
+    os.chmod(closed, 0o700)
+    path = str(closed / "etc" / "kek")
+    empty("kek", "create", "--owner", "www-data", "--file", path)
+    assert empty.json("kek", "list", "--file", path)[0]["in_file"] == "yes"
+    os.chmod(path, 0o404)
+    assert empty.json("kek", "list", "--file", path)[0]["in_file"] == "file not usable"
+
+
 # --- tenants and clients -------------------------------------------------------------------------
 
 
