@@ -12,7 +12,8 @@
 
 static const struct statement STATE = {
     .name = "service_state",
-    .sql = "SELECT schema_version, kek_version, kek_check FROM speke.service_state()",
+    .sql = "SELECT schema_version, kek_version, kek_check, pg_catalog.pg_is_in_recovery() "
+           "FROM speke.service_state()",
 };
 
 struct keystore *keystore_new(const struct settings *settings)
@@ -63,12 +64,19 @@ static int read_state(const PGresult *result, struct active_kek *active, int32_t
                       struct failure *f)
 {
     int32_t version = 0;
+    bool standby = false;
     if (PQntuples(result) != 1)
         return fail_unavailable(f, "schema", "service_state: %d rows", PQntuples(result));
     if (!PQgetisnull(result, 0, 0) && result_int4(result, 0, 0, &version) != 0)
         return fail_unavailable(f, "schema", "service_state: unexpected types");
     if (check_version(version, f) != 0)
         return -1;
+    if (result_bool(result, 0, 3, &standby) != 0)
+        return fail_unavailable(f, "schema", "service_state: unexpected types");
+    if (standby)
+        return fail_unavailable(f, "database",
+                                "the server is a standby, which takes no audit row: name the "
+                                "primary too, with target_session_attrs=read-write");
     *schema = version;
     active->version = 0;
     if (PQgetisnull(result, 0, 1))

@@ -107,6 +107,9 @@ def test_replica(pair):
     answer = client.post(request)
     assert answer.status == 503 and b"PlainValue" not in answer.body, f"{answer.status} {answer.text[:200]!r}"
     assert site.counts() == before
+    health = client.get("/health")
+    assert (health.status, health.text) == (503, "database"), health.text
+    assert "is a standby" in site.log_text()
 
     # One that knows both uses the primary, and the standby once that is promoted.
     site.stop_responder()
