@@ -47,7 +47,8 @@ def expect_refused(site, client, request, status, word):
     answer, _ = ask(client, request)
     assert answer.status == status, f"expected {status}, got {answer.status} {answer.text[:200]!r}"
     assert b"PlainValue" not in answer.body
-    assert word in site.log_text()[mark:], site.log_text()[mark:]
+    # The line is written behind the answer.
+    wait_until(lambda: word in site.log_text()[mark:], 10, f"the log to say {word!r}")
     if status == 500:
         row = site.last_refusal()
         assert row["content_id"] == request.content_id and row["status"] == 500, row
