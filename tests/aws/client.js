@@ -41,8 +41,9 @@ async function sign(request, url, body) {
 
 function send(agent, url, method, target, headers, body) {
   return new Promise((resolve, reject) => {
+    // Tests listen on 127.0.0.1, and localhost may be ::1 first.
     const outgoing = https.request(
-      { agent, host: url.hostname, port: url.port, method, path: target, headers, timeout: 35000 },
+      { agent, host: url.hostname, family: 4, port: url.port, method, path: target, headers, timeout: 35000 },
       (answer) => {
         const parts = [];
         answer.on('data', (part) => parts.push(part));

@@ -160,6 +160,7 @@ function forward(agent, route, pairs, body) {
   const { Integration } = route.method;
   const options = {
     agent,
+    family: 4, // tests listen on 127.0.0.1, and localhost may be ::1 first
     method: Integration.IntegrationHttpMethod,
     headers: forwardedHeaders(pairs, route, body).flat(),
     timeout: Integration.TimeoutInMillis,
